@@ -1,0 +1,1 @@
+"""Questions, prompts and token batches, streamed by Ray Data."""

@@ -1,0 +1,1 @@
+"""Language models: where they come from, what is trained, and how they are saved."""
