@@ -1,0 +1,20 @@
+"""Teach a language model what a knowledge graph knows: graph -> questions -> fine-tuning -> evaluation -> report.
+
+On this machine:
+
+    python jobs/finetune.py jobs/configs/finetune/quickstart.yaml
+    python jobs/finetune.py jobs/configs/finetune/metaqa.yaml train.steps=200 run.name=shorter
+
+On a cluster, from a checkout, with Ray's own command line:
+
+    ray job submit --working-dir . -- python jobs/finetune.py jobs/configs/finetune/quickstart.yaml run.storage=s3://bucket/runs
+
+The same as `raykg train`; everything it does is in `raykg/train/finetune.py`.
+"""
+
+import sys
+
+from raykg.cli.main import main
+
+if __name__ == "__main__":
+    main(["train", *sys.argv[1:]])
