@@ -1,7 +1,7 @@
 """A section whose `name:` picks a file of a folder: the folder is the registry.
 
-`injection: {name: kformer, facts: 8}` (or just `injection: kformer`) in a field of type `Annotated[Chosen, Choice("raykg.models.injection")]`
-imports `raykg.models.injection.kformer` and reads the other keys into its `Config`. A name with a dot in it is a module of one's own and is
+In a field annotated with `Choice("raykg.models.injection")`, the value `{name: kformer, facts: 8}` (or just `kformer`) imports
+`raykg.models.injection.kformer` and reads the other keys into its `Config`. A name with a dot in it is a module of one's own and is
 imported as given, so a method can live outside this package. Nothing of a folder is imported before it is chosen.
 """
 
@@ -16,9 +16,14 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from types import ModuleType
-from typing import Annotated, Any, Literal, get_args, get_origin
+from typing import TYPE_CHECKING, Annotated, Any, TypeAlias, get_args
 
-from raykg.config.errors import RaykgError
+from raykg.config.errors import Plain, RaykgError, TypeForm
+
+if TYPE_CHECKING:
+    from pydantic_core import CoreSchema
+
+Config: TypeAlias = Any  # an instance of a class made by `raykg.config.schema.config`; which one, only the method's file knows
 
 
 class ChoiceError(RaykgError):
@@ -31,7 +36,7 @@ class Chosen:
 
     folder: str
     name: str
-    config: Any
+    config: Config
 
     def module(self) -> ModuleType:
         """Import and return the method's file."""
@@ -60,16 +65,16 @@ class Choice:
         """Remember the dotted name of the folder; it need not exist yet."""
         self.folder = folder
 
-    def __class_getitem__(cls, folder: Any) -> Any:
+    def __class_getitem__(cls, folder: TypeForm) -> TypeForm:
         """Return the annotated type: `Choice["raykg.models.injection"]`."""
-        text = get_args(folder)[0] if get_origin(folder) is Literal else folder
+        text = folder if isinstance(folder, str) else get_args(folder)[0]  # or Literal["..."], which type checkers leave alone
         return Annotated[Chosen, cls(text)]
 
     def __repr__(self) -> str:
         """Return the call that makes this mark."""
         return f"Choice({self.folder!r})"
 
-    def __get_pydantic_core_schema__(self, source: Any, handler: Any) -> Any:
+    def __get_pydantic_core_schema__(self, source: object, handler: object) -> CoreSchema:
         """Tell pydantic how a choice is read."""
         from pydantic_core import core_schema
 
@@ -93,7 +98,7 @@ class Choice:
         return Chosen(self.folder, name, read_section(section, settings))
 
 
-def read_section(section: type[Any], settings: Mapping[str, Any]) -> Any:
+def read_section(section: type[Any], settings: Mapping[str, Plain]) -> Config:
     """Validate plain settings into a config class, strictly and through JSON, so that lists become tuples and "yes" stays text.
 
     Raises:
@@ -104,7 +109,7 @@ def read_section(section: type[Any], settings: Mapping[str, Any]) -> Any:
     return TypeAdapter(section).validate_json(json.dumps(settings), strict=True)
 
 
-def chosen(folder: str, name: str, **settings: Any) -> Chosen:
+def chosen(folder: str, name: str, **settings: Plain) -> Chosen:
     """Return the method `name` of `folder` with `settings`, validated; for defaults and tests.
 
     Raises:
@@ -149,12 +154,13 @@ def config_class(folder: str, name: str) -> type[Any]:
     from raykg.config.schema import is_config
 
     module = find_module(folder, name)
-    section = getattr(module, "Config", None)
+    section: Any = getattr(module, "Config", None)
     if not is_config(section):
         raise ChoiceError(f"({name}): {module.__name__} is not a method, it has no class Config made with raykg.config.schema.config")
     if "name" in section.__dataclass_fields__:
-        raise ChoiceError(f"({name}): the Config of {module.__name__} has a setting called `name`, which the choice itself needs: rename it")
-    return section  # type: ignore[no-any-return]
+        raise ChoiceError(f"({name}): the Config of {module.__name__} has a setting called `name`, which is the choice's own: rename it")
+    found: type[Any] = section
+    return found
 
 
 def public_classes(module: ModuleType) -> list[type[Any]]:

@@ -13,7 +13,7 @@ from typing import Any
 
 import yaml
 
-from raykg.config.errors import ConfigErrors, Problem
+from raykg.config.errors import ConfigErrors, Plain, Problem
 
 KeyPath = tuple[str | int, ...]  # the way to a value: keys of mappings, positions in lists
 
@@ -23,7 +23,7 @@ _CORE = {
     "tag:yaml.org,2002:int": re.compile(r"[-+]?[0-9]+|0o[0-7]+|0x[0-9a-fA-F]+"),
     "tag:yaml.org,2002:float": re.compile(r"[-+]?(\.[0-9]+|[0-9]+(\.[0-9]*)?)([eE][-+]?[0-9]+)?|[-+]?\.(inf|Inf|INF)|\.(nan|NaN|NAN)"),
 }
-_IMPLIED = yaml.resolver.Resolver()
+_IMPLIED: Any = yaml.resolver.Resolver()
 _DEEPEST = 50  # levels; a config is about five deep, and a file of a million brackets must not exhaust the stack
 
 
@@ -39,7 +39,7 @@ class Document:
     """
 
     source: str
-    value: Any = None
+    value: Plain = None
     lines: dict[KeyPath, int] = field(default_factory=dict)
     problems: list[Problem] = field(default_factory=list)
 
@@ -94,7 +94,7 @@ def key_path(path: KeyPath) -> str:
     return text
 
 
-def _plain(node: yaml.Node, path: KeyPath, document: Document) -> Any:
+def _plain(node: yaml.Node, path: KeyPath, document: Document) -> Plain:
     if len(path) > _DEEPEST:  # also what an anchor that contains itself runs into
         document.problems.append(Problem(document.source, _line(node), f"{key_path(path[:3])}...: more than {_DEEPEST} levels deep"))
         return None
@@ -109,8 +109,8 @@ def _plain(node: yaml.Node, path: KeyPath, document: Document) -> Any:
     return _scalar(node, path, document)
 
 
-def _mapping(node: yaml.MappingNode, path: KeyPath, document: Document) -> dict[str, Any]:
-    plain: dict[str, Any] = {}
+def _mapping(node: yaml.MappingNode, path: KeyPath, document: Document) -> dict[str, Plain]:
+    plain: dict[str, Plain] = {}
     for key, value in node.value:
         if not isinstance(key, yaml.ScalarNode):
             document.problems.append(Problem(document.source, _line(key), f"{key_path(path) or 'the file'}: a key must be plain text"))
@@ -125,8 +125,8 @@ def _mapping(node: yaml.MappingNode, path: KeyPath, document: Document) -> dict[
     return plain
 
 
-def _scalar(node: yaml.ScalarNode, path: KeyPath, document: Document) -> Any:
-    tag = core_tag(node.value) if node.style is None and not _explicit(node) else node.tag
+def _scalar(node: yaml.Node, path: KeyPath, document: Document) -> Plain:
+    tag = core_tag(node.value) if getattr(node, "style", None) is None and not _explicit(node) else node.tag
     pattern = _CORE.get(tag)
     if tag == "tag:yaml.org,2002:str":
         return node.value
@@ -148,7 +148,7 @@ def core_tag(text: str) -> str:
     return next((tag for tag, pattern in _CORE.items() if pattern.fullmatch(text)), "tag:yaml.org,2002:str")
 
 
-def _explicit(node: yaml.ScalarNode) -> bool:
+def _explicit(node: yaml.Node) -> bool:
     """Return whether the text carried a tag of its own: `!!str 5`; an implied one is what PyYAML would have resolved."""
     return bool(node.tag != _IMPLIED.resolve(yaml.ScalarNode, node.value, (True, False)))
 

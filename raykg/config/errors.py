@@ -4,6 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from typing import Any, TypeAlias
+
+Plain: TypeAlias = Any  # what YAML and JSON hold: a dict, list, text, number, boolean or None
+TypeForm: TypeAlias = Any  # what an annotation is at run time: a class, a union, an `Annotated`, a generic
 
 
 class RaykgError(Exception):

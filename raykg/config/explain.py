@@ -4,24 +4,26 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from raykg.config.choice import suggestion
 from raykg.config.document import Document, KeyPath, core_tag, key_path
-from raykg.config.errors import Problem
-from raykg.config.expected import child, describe, field_types, literal_values, locate, members, section_of, show_value, step
+from raykg.config.errors import Plain, Problem, TypeForm
+from raykg.config.expected import child, describe, field_types, literal_values, locate, members, section_of, show_value
 from raykg.config.overrides import COMMAND_LINE
 
 if TYPE_CHECKING:
     from pydantic import ValidationError
+    from pydantic_core import ErrorDetails
 
+_ONE_EACH = ("missing", "unexpected_keyword_argument", "value_error", "assertion_error")
 _KEY = re.compile(r"[A-Za-z_]\w*(?:\[\d+\])*(?:\.[A-Za-z_]\w*(?:\[\d+\])*)*")
 
 
 class Explainer:
     """Knows the document, its overrides and the type it was read into, and places errors in them."""
 
-    def __init__(self, root: Any, value: Any, document: Document, raw: Mapping[KeyPath, str]) -> None:
+    def __init__(self, root: TypeForm, value: Plain, document: Document, raw: Mapping[KeyPath, str]) -> None:
         """Take the root's type, the plain value that was validated, and where its parts were written."""
         self.root = root
         self.value = value
@@ -34,7 +36,7 @@ class Explainer:
         for error in errors.errors(include_url=False):
             path, text = self._explain(error)
             # A union reports each of its members; the first words about a key already say what all of them allow.
-            kind = "value" if error["type"] not in ("missing", "unexpected_keyword_argument", "value_error", "assertion_error") else error["type"]
+            kind = error["type"] if error["type"] in _ONE_EACH else "value"
             found.setdefault((path, kind), self.problem(path, text))
         return list(found.values())
 
@@ -55,7 +57,7 @@ class Explainer:
                 return COMMAND_LINE, None
         return self.document.source, None
 
-    def _explain(self, error: Any) -> tuple[KeyPath, str]:
+    def _explain(self, error: ErrorDetails) -> tuple[KeyPath, str]:
         kind, place = error["type"], error["loc"]
         path, annotation, value = locate(self.root, self.value, place)
         if kind in ("value_error", "assertion_error"):
@@ -73,7 +75,7 @@ class Explainer:
                 return (*path, "name"), f"{key_path((*path, 'name'))} {why}"
         return path, f"{name} ({show_value(value)}): must be {describe(annotation)}{_advice(annotation, value)}"
 
-    def _keys(self, annotation: Any, value: Any) -> Mapping[str, Any]:
+    def _keys(self, annotation: TypeForm, value: Plain) -> Mapping[str, TypeForm]:
         section = section_of(annotation, value)
         return field_types(section) if section else {}
 
@@ -89,7 +91,7 @@ class Explainer:
         return section, f"{key_path(section)}: {message}" if section else message
 
 
-def _advice(annotation: Any, value: Any) -> str:
+def _advice(annotation: TypeForm, value: Plain) -> str:
     """Return the remedy for the usual slips."""
     parts = members(annotation)
     if isinstance(value, str):

@@ -11,23 +11,19 @@ from __future__ import annotations
 import dataclasses
 import json
 from collections.abc import Mapping, Sequence
-from functools import cache
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Generic, TypeVar
+from typing import Generic, TypeVar
 
 from raykg.config.choice import Chosen
 from raykg.config.document import Document, KeyPath, key_path, read_file
-from raykg.config.errors import ConfigErrors
+from raykg.config.errors import ConfigErrors, Plain, TypeForm
 from raykg.config.expected import bare, choice_of, field_types, item_type, members, section_of, step
 from raykg.config.explain import Explainer
 from raykg.config.overrides import apply_overrides
 from raykg.config.schema import is_config
 
-if TYPE_CHECKING:
-    from pydantic import TypeAdapter
-
 T = TypeVar("T")
-_NOTHING: Any = object()
+_NOTHING: Plain = object()
 
 
 @dataclasses.dataclass(frozen=True)
@@ -66,13 +62,13 @@ def resolve(cls: type[T], path: str | Path | None, overrides: Sequence[str] = ()
     return Resolved(cfg, _provenance(cfg, document, explainer))
 
 
-def to_dict(cfg: Any) -> dict[str, Any]:
+def to_dict(cfg: Plain) -> dict[str, Plain]:
     """Return a config as plain dicts, lists and scalars that JSON can hold; a choice becomes its `name` and settings."""
-    plain: dict[str, Any] = _plain(cfg)
+    plain: dict[str, Plain] = _plain(cfg)
     return plain
 
 
-def from_dict(cls: type[T], settings: Mapping[str, Any]) -> T:
+def from_dict(cls: type[T], settings: Mapping[str, Plain]) -> T:
     """Read what `to_dict` wrote, with the same strictness as a file.
 
     Raises:
@@ -83,12 +79,12 @@ def from_dict(cls: type[T], settings: Mapping[str, Any]) -> T:
     return _validate(cls, prepared, document, Explainer(cls, prepared, document, {}))
 
 
-def _validate(cls: type[T], prepared: Any, document: Document, explainer: Explainer) -> T:
-    from pydantic import ValidationError
+def _validate(cls: type[T], prepared: Plain, document: Document, explainer: Explainer) -> T:
+    from pydantic import TypeAdapter, ValidationError
 
     problems = list(document.problems)
     try:
-        cfg: T = _adapter(cls).validate_json(json.dumps(prepared), strict=True)
+        cfg: T = TypeAdapter(cls).validate_json(json.dumps(prepared), strict=True)
     except ValidationError as error:
         raise ConfigErrors(problems + explainer.problems(error)) from None
     if problems:
@@ -96,18 +92,11 @@ def _validate(cls: type[T], prepared: Any, document: Document, explainer: Explai
     return cfg
 
 
-@cache
-def _adapter(cls: type[T]) -> TypeAdapter[T]:
-    from pydantic import TypeAdapter
-
-    return TypeAdapter(cls)
-
-
-def _prepare(annotation: Any, value: Any, path: KeyPath, raw: Mapping[KeyPath, str], default: Any) -> Any:
+def _prepare(annotation: TypeForm, value: Plain, path: KeyPath, raw: Mapping[KeyPath, str], default: Plain) -> Plain:
     """Rewrite a plain value into the full form that the validator reads.
 
-    A choice given as a name becomes a section; a section with no keys (`train:`) is an empty one; keys that the file leaves out of a section
-    keep the default that the section's owner declared; text on the command line stays text.
+    A choice given as a name becomes a section; a section with no keys (`train:`) is an empty one; keys that the file leaves
+    out of a section keep the default that the section's owner declared; text on the command line stays text.
     """
     parts = members(annotation)
     if path in raw and value is not None and not isinstance(value, str) and all(bare(part)[0] in (str, type(None)) for part in parts):
@@ -130,7 +119,7 @@ def _prepare(annotation: Any, value: Any, path: KeyPath, raw: Mapping[KeyPath, s
     return value
 
 
-def _prepare_section(section: type[Any], value: dict[str, Any], path: KeyPath, raw: Mapping[KeyPath, str], owner: Any) -> dict[str, Any]:
+def _prepare_section(section: TypeForm, value: Plain, path: KeyPath, raw: Mapping[KeyPath, str], owner: Plain) -> dict[str, Plain]:
     types = field_types(section)
     owner = owner if isinstance(owner, section) else _NOTHING
     done = {}
@@ -142,7 +131,7 @@ def _prepare_section(section: type[Any], value: dict[str, Any], path: KeyPath, r
     return done
 
 
-def _field_default(section: type[Any], key: str) -> Any:
+def _field_default(section: TypeForm, key: str) -> Plain:
     declared = section.__dataclass_fields__.get(key)
     if declared is None:
         return _NOTHING
@@ -151,11 +140,11 @@ def _field_default(section: type[Any], key: str) -> Any:
     return declared.default_factory() if declared.default_factory is not dataclasses.MISSING else _NOTHING
 
 
-def _item(parts: Sequence[Any], part: str | int) -> Any:
+def _item(parts: Sequence[TypeForm], part: str | int) -> TypeForm:
     return next((found for found in (item_type(member, part) for member in parts) if found is not None), object)
 
 
-def _plain(value: Any) -> Any:
+def _plain(value: Plain) -> Plain:
     if isinstance(value, Chosen):
         return {"name": value.name, **_plain(value.config)}
     if is_config(type(value)):
@@ -167,7 +156,7 @@ def _plain(value: Any) -> Any:
     return str(value) if isinstance(value, Path) else value
 
 
-def _provenance(cfg: Any, document: Document, explainer: Explainer) -> dict[str, str]:
+def _provenance(cfg: Plain, document: Document, explainer: Explainer) -> dict[str, str]:
     """Return the place of every leaf that the file or the command line gave."""
     places: dict[str, str] = {}
     for path in _leaves(to_dict(cfg), ()):
@@ -177,7 +166,7 @@ def _provenance(cfg: Any, document: Document, explainer: Explainer) -> dict[str,
     return places
 
 
-def _leaves(value: Any, path: KeyPath) -> list[KeyPath]:
+def _leaves(value: Plain, path: KeyPath) -> list[KeyPath]:
     if isinstance(value, dict) and value:
         return [leaf for key, item in value.items() for leaf in _leaves(item, (*path, key))]
     if isinstance(value, list) and any(isinstance(item, dict | list) for item in value):
@@ -185,7 +174,7 @@ def _leaves(value: Any, path: KeyPath) -> list[KeyPath]:
     return [path]
 
 
-def _written(value: Any, path: KeyPath) -> bool:
+def _written(value: Plain, path: KeyPath) -> bool:
     for depth, part in enumerate(path):
         if isinstance(value, str):  # `injection: kformer` is where injection.name was written
             return path[depth:] == ("name",)

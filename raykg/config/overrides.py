@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from typing import Any
 
 from raykg.config.document import Document, KeyPath, key_path, read_text
-from raykg.config.errors import ConfigErrors, Problem
+from raykg.config.errors import ConfigErrors, Plain, Problem
 
 COMMAND_LINE = "command line"
 _PART = re.compile(r"([^.\[\]=]+)((?:\[\d+\])*)")
@@ -56,7 +55,7 @@ def _split(override: str) -> tuple[KeyPath | None, str]:
     return tuple(path), text
 
 
-def _put(root: Any, path: KeyPath, value: Any) -> str | None:
+def _put(root: Plain, path: KeyPath, value: Plain) -> str | None:
     """Put a value at a path, making the mappings on the way; return the problem where a list has no such place."""
     here = root
     for depth, part in enumerate(path):

@@ -14,9 +14,10 @@ A section is a frozen dataclass beside the code that uses it; every field has a 
             if self.batch % self.micro_batch:
                 raise ValueError(f"batch ({self.batch}) must be a multiple of micro_batch ({self.micro_batch})")
 
-A rule over several fields starts its message with the key it is about, as above: the loader completes the key to the whole path
-(`train.batch`) and finds its line in the file. Optional fields are `X | None = None`, sequences `tuple[X, ...]`, mappings `Mapping[str, X]`.
-`Choice["raykg.train.engines"]` means the same as the `Annotated` form, but mypy and ruff take the string for a forward reference.
+A rule over several fields starts its message with the key it is about, as above: the loader completes the key to the
+whole path (`train.batch`) and finds its line in the file. Optional fields are `X | None = None`, sequences `tuple[X, ...]`, mappings
+`Mapping[str, X]`. `Choice["raykg.train.engines"]` means the same as the `Annotated` form, but mypy and ruff take its string for a
+forward reference.
 """
 
 from __future__ import annotations
