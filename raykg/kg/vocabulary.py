@@ -1,0 +1,111 @@
+"""Vocabularies: texts to ids, in the order of first appearance, stable across versions.
+
+Encoding a chunk against a growing dictionary would hash the whole dictionary once per chunk. Here a chunk is encoded by itself, its few distinct texts are staged,
+and staged texts join the dictionary only when they are half as many as it holds: each text is hashed a constant number of times.
+"""
+
+from __future__ import annotations
+
+from urllib.parse import unquote
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+from numpy.typing import NDArray
+
+from raykg.kg.errors import KgError
+
+NUL = "\0"
+"""Parts a literal's text from its datatype inside a vocabulary; no text of a source may hold it."""
+_LEAST = 1 << 20  # staged texts that are always kept back: about 60 MB
+
+
+class Vocabulary:
+    """Texts with dense ids; ids of known texts never change.
+
+        codes = vocabulary.stage(texts)             # ids inside this chunk
+        for mapping in vocabulary.settle(): ...     # per staged chunk: chunk id -> final id
+    """
+
+    def __init__(self, known: pa.Array | pa.ChunkedArray | None = None) -> None:
+        chunks = known.chunks if isinstance(known, pa.ChunkedArray) else [known] if known is not None else []
+        self.texts: pa.Array = pa.concat_arrays([pa.array([], pa.large_string()), *(chunk.cast(pa.large_string()) for chunk in chunks)])
+        self._staged: list[pa.Array] = []
+        self._pending = 0
+
+    def __len__(self) -> int:
+        return len(self.texts)
+
+    @property
+    def crowded(self) -> bool:
+        """Whether so many texts are staged that they should be settled."""
+        return self._pending >= max(_LEAST, len(self.texts) // 2)
+
+    def stage(self, texts: pa.Array | pa.ChunkedArray) -> NDArray[np.int32]:
+        """Encode a chunk of texts by ids of its own, -1 for null; `[texts]`."""
+        column = texts.combine_chunks() if isinstance(texts, pa.ChunkedArray) else texts
+        if not pa.types.is_dictionary(column.type):
+            column = column.dictionary_encode()
+        self._staged.append(column.dictionary.cast(pa.large_string()))
+        self._pending += len(column.dictionary)
+        codes: NDArray[np.int32] = pc.fill_null(column.indices.cast(pa.int32()), -1).to_numpy(zero_copy_only=False)
+        return codes
+
+    def settle(self) -> list[NDArray[np.int32]]:
+        """Give the staged texts their final ids; return one mapping per staged chunk, whose last entry serves the code -1."""
+        if not self._staged:
+            return []
+        joined = pa.concat_arrays([self.texts, *self._staged]).dictionary_encode()
+        codes = joined.indices.to_numpy(zero_copy_only=False)
+        ends = len(self.texts) + np.cumsum([len(staged) for staged in self._staged])
+        mappings = [np.append(codes[end - len(staged) : end], -1).astype(np.int32) for end, staged in zip(ends, self._staged, strict=True)]
+        self.texts, self._staged, self._pending = joined.dictionary, [], 0
+        return mappings
+
+
+def literal_texts(keys: pa.Array, datatypes: pa.Array) -> pa.Array:
+    """Return one text per node: the key, followed for literals by NUL and the datatype."""
+    if datatypes.null_count == len(datatypes):
+        return keys
+    return pc.if_else(pc.is_null(datatypes), keys, pc.binary_join_element_wise(keys, pc.fill_null(datatypes, ""), pa.scalar(NUL, keys.type)))
+
+
+def split_literals(texts: pa.Array) -> tuple[pa.Array, pa.Array]:
+    """Return keys and datatypes of the texts that `literal_texts` made; the datatype of an entity is null."""
+    mask = pc.greater_equal(pc.find_substring(texts, pattern=NUL), 0)
+    parts = pc.split_pattern(texts.filter(mask), pattern=NUL, max_splits=1).flatten()
+    even = pa.array(np.arange(0, len(parts), 2))
+    keys = pc.replace_with_mask(texts, mask, parts.take(even))
+    return keys, pc.replace_with_mask(pa.nulls(len(texts), texts.type), mask, parts.take(pc.add(even, 1)))
+
+
+def refuse_nul(texts: pa.Array | pa.ChunkedArray, column: str) -> None:
+    """Raise where a text holds a NUL, which no key, name or literal may.
+
+    Raises:
+        KgError: names the column and the first such text.
+    """
+    bad = texts.filter(pc.fill_null(pc.match_substring(texts, NUL), False))
+    if len(bad):
+        raise KgError(f"{column}: {bad[0].as_py()!r} holds a NUL character, which no key or literal may; remove it from the source")
+
+
+def readable(keys: pa.Array, *, relations: bool = False) -> pa.Array:
+    """Return default labels: of an IRI its last part in words, of any other key the key; relations also lose their underscores."""
+    iri = pc.match_substring_regex(keys, r"^([A-Za-z][A-Za-z0-9+.-]*://|urn:)[^ ]+$")
+    if relations and not pc.any(iri).as_py():
+        return _words(keys)
+    if not pc.any(iri).as_py():
+        return keys
+    last = pc.replace_substring_regex(keys.filter(iri), r"^.*[/#:]([^/#:]+)[/#]?$", r"\1")
+    if pc.any(pc.match_substring(last, "%")).as_py():
+        last = pa.array([unquote(text) for text in last.to_pylist()], last.type)
+    if relations:
+        last = pc.replace_substring_regex(last, r"([a-z])([A-Z])", r"\1 \2")
+    labels = pc.replace_with_mask(keys, iri, _words(last))
+    return pc.if_else(iri, labels, _words(keys)) if relations else labels
+
+
+def _words(texts: pa.Array) -> pa.Array:
+    spaced = pc.utf8_trim_whitespace(pc.replace_substring(texts, "_", " "))
+    return pc.if_else(pc.equal(pc.utf8_length(spaced), 0), texts, spaced)
