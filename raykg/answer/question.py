@@ -1,0 +1,77 @@
+"""What goes into a strategy and what comes out of it: `Question` and `Answer`.
+
+A question may say which entities it is about (`topics`); then a strategy links only among those. An answer carries everything a reader
+needs to judge it: the plan, the proof, the triples cited, a status that says which step failed, and the text the model wrote.
+
+Example:
+    >>> Question("who directed [Alien]?", topics=("Alien",)).text
+    'who directed [Alien]?'
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Literal
+
+from raykg.config.errors import RaykgError
+
+if TYPE_CHECKING:
+    from raykg.kg.logical_form import Proof
+
+Status = Literal["answered", "empty", "unparsable", "unlinked", "over_budget"]
+STATUSES: tuple[Status, ...] = ("answered", "empty", "unparsable", "unlinked", "over_budget")
+
+
+class AnswerError(RaykgError):
+    """Something a user can mend stops the answering: a prompt that is too long, a model without a tokenizer."""
+
+
+@dataclass(frozen=True, slots=True)
+class Question:
+    """One question, with the entities it is about where somebody gives them.
+
+    `topics` are names in the order in which they stand in the text; `topic_ids` are their node ids. None means: not given, link them.
+    """
+
+    text: str
+    topics: tuple[str, ...] | None = None
+    topic_ids: tuple[int, ...] | None = None
+
+    def __post_init__(self) -> None:
+        """Refuse names and ids that do not pair up.
+
+        Raises:
+            AnswerError: `topics` and `topic_ids` are both given and differ in number.
+        """
+        if self.topics is not None and self.topic_ids is not None and len(self.topics) != len(self.topic_ids):
+            raise AnswerError(f"topics ({len(self.topics)}) and topic_ids ({len(self.topic_ids)}) must be as many: give one id per name")
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Answer:
+    """What a strategy says to one question.
+
+    Status values: `answered` (at least one answer, or a count: a count of 0 is an answer); `empty` (a plan ran and found nothing, or the
+    model named nothing); `unparsable` (the text is no plan, or names a relation that the graph lacks); `unlinked` (a name in the plan, or
+    every name in the question, is nothing in the graph); `over_budget` (the executor stopped at its budget).
+    """
+
+    strategy: str
+    status: Status
+    answers: tuple[str, ...] = ()  # in the strategy's stated order; the first one is what Hits@1 looks at
+    ids: tuple[int, ...] = ()  # node ids beside `answers`; empty for a count and where the strategy writes free text
+    count: int | None = None
+    plan: str | None = None  # canonical text of the plan that ran, or the text that failed
+    proof: Proof | None = None
+    citations: tuple[int, ...] = ()  # triple ids
+    bad_citations: int = 0  # numbers that the model cited and that were not in its context; they are taken out of `citations`
+    error: str | None = None  # why the status is not `answered`
+    raw: str = ""  # what the model wrote, before anything was made of it
+    seconds: float = 0.0  # this question's share of its batch's wall time
+    version: str = ""  # of the graph
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return a JSON-able dictionary with every field; the proof as its own dictionary."""
+        fields = {name: getattr(self, name) for name in self.__dataclass_fields__ if name != "proof"}
+        plain: dict[str, Any] = {name: list(value) if isinstance(value, tuple) else value for name, value in fields.items()}
+        return plain | {"proof": None if self.proof is None else self.proof.to_dict()}

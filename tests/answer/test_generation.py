@@ -1,0 +1,108 @@
+"""The own loop writes what `transformers.generate` writes, whatever else is in the batch."""
+
+import itertools
+
+import pytest
+
+from raykg.answer.generation import Generator
+from raykg.answer.question import AnswerError
+from raykg.models import tiny
+
+PROMPTS = ["a", "who directed [Alien]? =>", "bb", "a much longer prompt than the other ones, with words =>", "cd", "Ümläut – ☃ =>", "e f g"]
+
+
+@pytest.fixture(scope="module", params=sorted(tiny.ARCHITECTURES))
+def loaded(request, tmp_path_factory):
+    import torch
+    from transformers import AutoModelForCausalLM, AutoTokenizer
+
+    folder = tmp_path_factory.mktemp(request.param)
+    tiny.write(request.param, folder)
+    model = AutoModelForCausalLM.from_pretrained(folder, dtype=torch.float32)
+    with torch.no_grad(), torch.random.fork_rng():
+        torch.manual_seed(1)
+        for weight in model.parameters():  # far from uniform logits, so that rounding cannot choose a token
+            weight.add_(torch.randn_like(weight) * 0.2)
+    return model, AutoTokenizer.from_pretrained(folder)
+
+
+def reference(model, tokenizer, prompt, limit):
+    """Return the ids that transformers continues one prompt with."""
+    inputs = tokenizer([prompt], return_tensors="pt", add_special_tokens=False)
+    written = model.eval().generate(**inputs, max_new_tokens=limit, do_sample=False, pad_token_id=tokenizer.pad_token_id)
+    return tokenizer.decode(written[0, inputs["input_ids"].shape[1] :], skip_special_tokens=True, clean_up_tokenization_spaces=False)
+
+
+def test_the_loop_writes_what_generate_writes(loaded):
+    model, tokenizer = loaded
+    expected = [reference(model, tokenizer, prompt, 24) for prompt in PROMPTS]
+    assert len(set(expected)) > 2, "the random model must say different things for this test to mean anything"
+    for batch in (1, 3, 32):
+        assert Generator(model, tokenizer, batch=batch).generate(PROMPTS, 24) == expected
+
+
+def test_a_row_does_not_depend_on_its_neighbours_or_their_order(loaded):
+    generator = Generator(*loaded, batch=4)
+    alone = {prompt: generator.generate([prompt], 16)[0] for prompt in PROMPTS}
+    for some in itertools.islice(itertools.permutations(PROMPTS, 4), 0, 840, 60):
+        assert generator.generate(some, 16) == [alone[prompt] for prompt in some]
+
+
+def test_a_shared_prefix_is_computed_once_and_changes_nothing(loaded):
+    prefix = "Q: what is the capital of France?\nA: Paris\n\nQ: "
+    prompts = [prefix + prompt for prompt in PROMPTS]
+    generator = Generator(*loaded, batch=3)
+    assert generator.generate(prompts, 16) == [generator.generate([prompt], 16)[0] for prompt in prompts]
+
+
+class Ids(Generator):
+    """Returns token ids instead of text: a random model's bytes are not valid UTF-8."""
+
+    def _text(self, tokens, stop):
+        return tuple(tokens)
+
+
+def test_rows_end_at_the_end_token_and_leave_the_batch(loaded):
+    free = Ids(*loaded).generate(PROMPTS, 24)
+    ends = {row[len(row) // 2] for row in free}
+    generator = Ids(*loaded, batch=4)
+    generator._ends = frozenset(ends)
+    first_end = [next((place + 1 for place, token in enumerate(row) if token in ends), 24) for row in free]
+    assert generator.generate(PROMPTS, 24) == [row[:end] for row, end in zip(free, first_end, strict=True)]
+    assert generator.new_tokens == sum(first_end) < 24 * len(PROMPTS)
+
+
+def test_a_stop_string_ends_a_row_and_is_cut_off(loaded):
+    model, tokenizer = loaded
+    free = Generator(model, tokenizer).generate(PROMPTS, 24)
+    stop = free[0][5:7]
+    generator = Generator(model, tokenizer)
+    assert generator.generate(PROMPTS, 24, stop=stop) == [text.partition(stop)[0] for text in free]
+    assert generator.new_tokens < 24 * len(PROMPTS)
+
+
+def test_beams_are_distinct_and_begin_with_the_best(loaded):
+    generator = Generator(*loaded, batch=4)
+    found = generator.generate_beams(PROMPTS, 8, None, beams=3)
+    assert [len(texts) for texts in found] == [len(set(texts)) for texts in found]
+    assert found == generator.generate_beams(PROMPTS, 8, None, beams=3)
+    assert generator.generate_beams(PROMPTS, 8, None, beams=1) == [[text] for text in generator.generate(PROMPTS, 8)]
+
+
+@pytest.mark.parametrize("training", [True, False])
+def test_the_training_mode_is_left_as_found(loaded, training):
+    model, tokenizer = loaded
+    model.train(training)
+    Generator(model, tokenizer).generate(["a"], 2)
+    assert model.training is training
+
+
+def test_mistakes_are_named(loaded):
+    generator = Generator(*loaded)
+    with pytest.raises(AnswerError, match=r"prompt 1 is empty: give a text"):
+        generator.generate(["a", ""])
+    with pytest.raises(AnswerError, match=r"prompt 0 \(1020 tokens\) and 32 new tokens exceed the model's 1024 positions"):
+        generator.generate(["a" * 1020])
+    with pytest.raises(AnswerError, match=r"batch \(0\) must be at least 1"):
+        Generator(*loaded, batch=0)
+    assert generator.generate([]) == []
