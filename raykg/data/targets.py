@@ -23,10 +23,8 @@ class TargetsConfig:
     def __post_init__(self) -> None:
         """Refuse shares that do not add up."""
         if abs(self.plan + self.read - 1.0) > 1e-6:
-            raise ValueError(
-                f"targets.plan ({self.plan}) + targets.read ({self.read}) must be 1: set targets.read to {max(0.0, 1.0 - self.plan):.4g}"
-            )
+            raise ValueError(f"plan ({self.plan}) + read ({self.read}) must be 1: set read to {max(0.0, 1.0 - self.plan):.4g}")
         if self.read > 0 and self.facts_tokens >= self.max_tokens:
             raise ValueError(
-                f"targets.facts_tokens ({self.facts_tokens}) must be below targets.max_tokens ({self.max_tokens}): the question needs room too"
+                f"facts_tokens ({self.facts_tokens}) must be below max_tokens ({self.max_tokens}): the question needs room too"
             )
