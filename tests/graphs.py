@@ -7,7 +7,15 @@ from raykg.kg.graph import KnowledgeGraph
 
 _FILMS = {
     # key: title, year, runtime, directors, actors, genres, language
-    "f1": ("Alien", "1979", "117", ["ridley_scott"], ["sigourney_weaver", "john_hurt", "yaphet_kotto"], ["horror", "science_fiction"], "english"),
+    "f1": (
+        "Alien",
+        "1979",
+        "117",
+        ["ridley_scott"],
+        ["sigourney_weaver", "john_hurt", "yaphet_kotto"],
+        ["horror", "science_fiction"],
+        "english",
+    ),
     "f2": ("Aliens", "1986", "137", ["james_cameron"], ["sigourney_weaver", "michael_biehn"], ["science_fiction", "action"], "english"),
     "f3": ("Blade Runner", "1982", "117", ["ridley_scott"], ["harrison_ford", "rutger_hauer"], ["science_fiction"], "english"),
     "f4": ("Heat", "1995", "170", ["michael_mann"], ["al_pacino", "robert_de_niro"], ["action", "drama"], "english"),
@@ -35,7 +43,12 @@ _NAMES = {
     "arnold": "Arnold Schwarzenegger",
     "science_fiction": "science fiction",
 }
-_ALIASES = {"f1": ["Alien - Das unheimliche Wesen"], "f8": ["Terminator"], "arnold": ["Arnie", "Arnold S."], "f6": ["Le Fabuleux Destin d'Amélie Poulain"]}
+_ALIASES = {
+    "f1": ["Alien - Das unheimliche Wesen"],
+    "f8": ["Terminator"],
+    "arnold": ["Arnie", "Arnold S."],
+    "f6": ["Le Fabuleux Destin d'Amélie Poulain"],
+}
 
 
 def film_triples() -> list[tuple[str, str, str]]:

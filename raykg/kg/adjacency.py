@@ -42,14 +42,14 @@ class RelationCounts(NamedTuple):
 
     source_index: IntArray
     relation: IntArray
-    count: IntArray
+    edges: IntArray
 
 
 class Adjacency:
     """One direction of a graph in compressed sparse rows.
 
-    `offsets` is `[nodes + 1]`; `relations`, `neighbours` and `triple_ids` are `[triples]`. Where edges lie in the order of triple ids, as in the
-    forward direction, `triple_ids` may be left out.
+    `offsets` is `[nodes + 1]`; `relations`, `neighbours` and `triple_ids` are `[triples]`. Where edges lie in the order of triple ids, as
+    in the forward direction, `triple_ids` may be left out.
     """
 
     def __init__(self, offsets: IntArray, relations: IntArray, neighbours: IntArray, triple_ids: IntArray | None = None) -> None:

@@ -1,6 +1,6 @@
-"""Building a version: triples and names come in as Arrow tables, in any number of pieces; a KnowledgeGraph comes out.
+"""Building a version: triples and names go in as Arrow tables, in any number of pieces; a KnowledgeGraph comes out.
 
-Memory holds the names of nodes and one piece of triples; triples wait on disk as integers, are sorted there, and duplicates leave on the way.
+Memory holds the names of nodes and one piece of triples; triples wait on disk as integers, are sorted there, and duplicates leave.
 
     builder = GraphBuilder(store, literals={"release_year": "integer"})
     for table in tables:
@@ -39,8 +39,8 @@ _STATEMENT = (0, 1, 2, 4, 5)  # head, relation, tail, time, qualifiers: what mak
 class GraphBuilder:
     """Collects triples and names and writes them as one version.
 
-    Abilities: pieces of any size; literals declared by relation; provenance, time and qualifiers; building on a parent version, whose nodes and
-    relations keep their ids.
+    Abilities: pieces of any size; literals declared by relation; provenance, time and qualifiers; building on a parent version, whose nodes
+    and relations keep their ids.
     Not supported: removing what the parent has.
 
     Args:
@@ -93,14 +93,13 @@ class GraphBuilder:
         bad = unparsable(table["tail"], datatypes)
         if len(bad):
             row = int(bad[0])
-            kind, relation = datatypes[row].as_py(), table["relation"][row].as_py()
-            raise KgError(f"{relation}: {table['tail'][row].as_py()!r} is no value of datatype {kind!r}; correct the source or its declared datatype")
+            kind, relation, tail = datatypes[row].as_py(), table["relation"][row].as_py(), table["tail"][row].as_py()
+            raise KgError(f"{relation}: {tail!r} is no value of datatype {kind!r}; correct the source or the declared datatype")
         plain = literal_texts(_plain(table["tail"]), datatypes)
         codes = [self._nodes.stage(table["head"]), self._relations.stage(table["relation"]), self._nodes.stage(plain)]
-        empty = np.full(table.num_rows, -1, dtype=np.int32)
+        absent = pa.nulls(table.num_rows, pa.string())
         for name, vocabulary in self._extras.items():
-            given = name in table.column_names and table[name].null_count < table.num_rows
-            codes.append(vocabulary.stage(table[name] if given else pa.array([], pa.string())) if given else self._nothing(vocabulary, empty))
+            codes.append(vocabulary.stage(table[name] if name in table.column_names else absent))
         self._names.add_row_labels(table, datatypes)
         self._spill(np.stack(codes))
         self.rows += table.num_rows
@@ -149,10 +148,6 @@ class GraphBuilder:
 
     # Integers on disk
 
-    def _nothing(self, vocabulary: Vocabulary, empty: NDArray[np.int32]) -> NDArray[np.int32]:
-        vocabulary.stage(pa.array([], pa.string()))  # keeps the vocabularies' mappings in step
-        return empty
-
     def _spill(self, codes: Rows) -> None:
         path = self._folder / f"rows-{len(self._spilled)}.npy"
         np.save(path, codes)
@@ -174,7 +169,7 @@ class GraphBuilder:
         missing = [key for key in self._literals if key not in keys]
         if missing:
             shown = ", ".join(sorted(keys)[:12])
-            raise KgError(f"literals.{missing[0]}: no triple has this relation; literals are declared by the relation's key (keys: {shown})")
+            raise KgError(f"literals.{missing[0]}: no triple has this relation; declare literals by relation key (keys: {shown})")
         return keys
 
     def _refuse_strange_texts(self) -> None:

@@ -26,14 +26,12 @@ from raykg.kg.adjacency import Adjacency, IntArray, bisect_ranges
 from raykg.kg.errors import UnknownNode, UnknownRelation
 from raykg.kg.triples import EXTRAS
 
-Table = pa.Table
-
 
 class KnowledgeGraph:
     """One immutable version of a graph.
 
-    Abilities: nodes with labels, aliases, descriptions and types; typed literals as nodes; triples with provenance, time and qualifiers; look-up
-    by key, name or triple; adjacency both ways. Travels to another process by its path: unpickling opens the same version again.
+    Abilities: nodes with labels, aliases, descriptions and types; typed literals as nodes; triples with provenance, time and qualifiers;
+    look-up by key, name or triple; adjacency both ways. Travels to another process by its path: unpickling opens the same version again.
     Not supported: changing anything; build the next version with `raykg.kg.build.GraphBuilder`.
     """
 
@@ -50,8 +48,8 @@ class KnowledgeGraph:
         Args:
             path: a store's folder or a version's folder.
             version: the version's id, or `latest`.
-            verify: compare every file's hash with the manifest. A hash is computed once per file and remembered until the file changes, so only
-                the first open pays. Without it, sizes are compared.
+            verify: compare every file's hash with the manifest. A hash is computed once per file and remembered until the file changes, so
+                only the first open pays. Without it, sizes are compared.
 
         Raises:
             DamagedVersion: a file is missing, truncated or altered.
@@ -70,17 +68,17 @@ class KnowledgeGraph:
     # Tables
 
     @cached_property
-    def entities(self) -> Table:
+    def entities(self) -> pa.Table:
         """Table of nodes; the row is the node's id. Columns: see `raykg.kg.triples.ENTITY_SCHEMA`."""
         return store.map_table(self.root / "entities.arrow")
 
     @cached_property
-    def relations(self) -> Table:
+    def relations(self) -> pa.Table:
         """Table of relations; the row is the relation's id. Columns: see `raykg.kg.triples.RELATION_SCHEMA`."""
         return store.map_table(self.root / "relations.arrow")
 
     @cached_property
-    def triples(self) -> Table:
+    def triples(self) -> pa.Table:
         """Table of triples without a copy: head, relation, tail (ids), then provenance, time and qualifiers where the version has them."""
         columns = {"head": pa.array(self.heads), "relation": pa.array(self.relation_ids), "tail": pa.array(self.tails)}
         for name in EXTRAS:

@@ -24,10 +24,9 @@ _DECIMAL = r"^[+-]?([0-9]{1,300}(\.[0-9]{0,300})?|\.[0-9]{1,300})([eE][+-]?[0-9]
 _DATE = r"^(?P<year>-?[0-9]{4,9})-(?P<month>0[1-9]|1[0-2])-(?P<day>0[1-9]|[12][0-9]|3[01])(Z|[+-][0-9]{2}:[0-9]{2})?$"
 _DATETIME = r"^(?P<year>-?[0-9]{4,9})-(?P<month>0[1-9]|1[0-2])-(?P<day>0[1-9]|[12][0-9]|3[01])T.*$"
 _YEAR = r"^(-?[0-9]{4,9})(Z|[+-][0-9]{2}:[0-9]{2})?$"
-_INTEGERS = frozenset(
-    "integer int long short byte nonNegativeInteger positiveInteger nonPositiveInteger negativeInteger "
-    "unsignedInt unsignedLong unsignedShort unsignedByte".split()
-)
+_SIGNED = {"integer", "int", "long", "short", "byte", "nonPositiveInteger", "negativeInteger"}
+_UNSIGNED = {"nonNegativeInteger", "positiveInteger", "unsignedLong", "unsignedInt", "unsignedShort", "unsignedByte"}
+_INTEGERS = _SIGNED | _UNSIGNED
 _DECIMALS = frozenset({"decimal", "double", "float"})
 
 
@@ -67,7 +66,7 @@ def numbers(texts: pa.Array | pa.ChunkedArray, datatype: str) -> NDArray[np.floa
 
 
 def unparsable(tails: pa.ChunkedArray, datatypes: pa.Array) -> NDArray[np.int64]:
-    """Return the rows whose tail is no value of its datatype, ascending; any text is a value of `string`, of a language or of unknown types."""
+    """Return the rows whose tail is no value of its datatype, ascending; any text is a value of `string`, a language or an unknown type."""
     bad = []
     for datatype in pc.unique(datatypes).to_pylist():
         if datatype in _INTEGERS or datatype in _DECIMALS or datatype in ("boolean", "date", "gYear"):

@@ -1,7 +1,7 @@
 """Names of nodes and relations: labels, aliases, descriptions, types and images, gathered from many pieces into one table.
 
-A name is a row of key and text in the column it belongs to. Of several labels the one of the lowest rank wins, then the first; aliases add up.
-What a new import says stands before what the version it builds on said.
+A name is a row of key and text in the column it belongs to. Of several labels the one of the lowest rank wins, then the first; aliases add
+up. What a new import says stands before what the version it builds on said.
 """
 
 from __future__ import annotations
@@ -113,7 +113,9 @@ def relation_table(texts: pa.Array, names: Names, parent: KnowledgeGraph | None)
     return _table(columns, RELATION_SCHEMA)
 
 
-def _gather(texts: pa.Array, names: Names, column: str, parent: KnowledgeGraph | None, *, relations: bool) -> tuple[NDArray[np.int64], pa.Array]:
+def _gather(
+    texts: pa.Array, names: Names, column: str, parent: KnowledgeGraph | None, *, relations: bool
+) -> tuple[NDArray[np.int64], pa.Array]:
     """Return ids and texts of one column, by id, then rank, then the order they came in, the parent's last."""
     pieces = names.pieces(column, relations=relations)
     table = pa.concat_tables([_SCHEMA.empty_table(), *pieces]).combine_chunks()
@@ -132,7 +134,8 @@ def _gather(texts: pa.Array, names: Names, column: str, parent: KnowledgeGraph |
 def _parent_column(table: pa.Table, column: str) -> tuple[NDArray[np.int64], pa.Array]:
     values = table[column].combine_chunks()
     if column == "aliases":
-        return pc.list_parent_indices(values).to_numpy(zero_copy_only=False).astype(np.int64), pc.list_flatten(values).cast(pa.large_string())
+        rows = pc.list_parent_indices(values).to_numpy(zero_copy_only=False).astype(np.int64)
+        return rows, pc.list_flatten(values).cast(pa.large_string())
     valid = pc.is_valid(values)
     return np.flatnonzero(valid.to_numpy(zero_copy_only=False)), values.filter(valid).cast(pa.large_string())
 

@@ -145,7 +145,9 @@ def scratch(store: Path) -> Path:
     return Path(tempfile.mkdtemp(dir=store / "tmp"))
 
 
-def publish(store: Path, folder: Path, counts: Mapping[str, int], *, parent: str | None = None, about: Mapping[str, Any] | None = None) -> str:
+def publish(
+    store: Path, folder: Path, counts: Mapping[str, int], *, parent: str | None = None, about: Mapping[str, Any] | None = None
+) -> str:
     """Make the files of a scratch folder a version and point `latest` to it; return the version's id.
 
     A version that is there already is kept and the scratch folder dropped.

@@ -1,7 +1,7 @@
 """The schemas of a graph's tables, and sorting more integer rows than fit into memory.
 
-A triple is a row of integers: head, relation, tail, and one code for each of the optional texts (provenance, time, qualifiers). Sorting deals
-the rows into files by ranges of their first column and sorts file by file, so memory holds one range, however many rows there are.
+A triple is a row of integers: head, relation, tail, and one code for each of the optional texts (provenance, time, qualifiers). Sorting
+deals the rows into files by ranges of their first column and sorts file by file, so memory holds one range, however many rows there are.
 """
 
 from __future__ import annotations
@@ -60,7 +60,9 @@ BUCKET_ROWS = 1 << 21
 """Rows that are sorted at once: about 150 MB with six columns."""
 
 
-def sort_rows(chunks: Iterable[Rows], keys: Sequence[int], first_counts: NDArray[np.int64], folder: Path, bucket: int = BUCKET_ROWS) -> Iterator[Rows]:
+def sort_rows(
+    chunks: Iterable[Rows], keys: Sequence[int], first_counts: NDArray[np.int64], folder: Path, bucket: int = BUCKET_ROWS
+) -> Iterator[Rows]:
     """Yield the rows of all chunks in the order of their key columns, equal rows in the order they came.
 
     Args:
@@ -94,7 +96,8 @@ def sort_rows(chunks: Iterable[Rows], keys: Sequence[int], first_counts: NDArray
 
 def _deal(chunks: Iterable[Rows], column: int, number: NDArray[np.int64], folder: Path, files: dict[int, IO[bytes]]) -> tuple[int, Any]:
     """Append the rows of each chunk to the file of their range; return the number of columns and the type."""
-    shape, dtype = 0, np.dtype(np.int32)
+    shape = 0
+    dtype: Any = np.int32
     for chunk in chunks:
         shape, dtype = chunk.shape[0], chunk.dtype
         place = number[chunk[column]]

@@ -1,7 +1,8 @@
 """Vocabularies: texts to ids, in the order of first appearance, stable across versions.
 
-Encoding a chunk against a growing dictionary would hash the whole dictionary once per chunk. Here a chunk is encoded by itself, its few distinct texts are staged,
-and staged texts join the dictionary only when they are half as many as it holds: each text is hashed a constant number of times.
+Encoding a chunk against a growing dictionary would hash the whole dictionary once per chunk. Here a chunk is encoded by itself, its few
+distinct texts are staged, and staged texts join the dictionary only when they are half as many as it holds: each text is hashed a constant
+number of times.
 """
 
 from __future__ import annotations
@@ -23,6 +24,7 @@ _LEAST = 1 << 20  # staged texts that are always kept back: about 60 MB
 class Vocabulary:
     """Texts with dense ids; ids of known texts never change.
 
+    Use:
         codes = vocabulary.stage(texts)             # ids inside this chunk
         for mapping in vocabulary.settle(): ...     # per staged chunk: chunk id -> final id
     """
@@ -67,7 +69,8 @@ def literal_texts(keys: pa.Array, datatypes: pa.Array) -> pa.Array:
     """Return one text per node: the key, followed for literals by NUL and the datatype."""
     if datatypes.null_count == len(datatypes):
         return keys
-    return pc.if_else(pc.is_null(datatypes), keys, pc.binary_join_element_wise(keys, pc.fill_null(datatypes, ""), pa.scalar(NUL, keys.type)))
+    typed = pc.binary_join_element_wise(keys, pc.fill_null(datatypes, ""), pa.scalar(NUL, keys.type))
+    return pc.if_else(pc.is_null(datatypes), keys, typed)
 
 
 def split_literals(texts: pa.Array) -> tuple[pa.Array, pa.Array]:
