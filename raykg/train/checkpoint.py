@@ -1,0 +1,185 @@
+"""Checkpoints: a directory that is complete or absent.
+
+All workers write into `<name>.partial`; when every file is on disk and hashed, the first worker writes `manifest.json`, and only then is
+the directory renamed to its name. Reading starts with the manifest: every file's size and SHA-256 are checked before any of them is
+opened, because an engine's own files may be pickles. A broken checkpoint is named in a warning and the one before it is taken.
+
+    checkpoints/step-00000200/
+      engine/...       what the engine wrote: weights, optimiser state
+      export/...       the model for its users (an adapter, for LoRA)
+      manifest.json    step, engine, workers, seed, identity of config and data, sizes and hashes; written last
+
+The state of the random generators is not stored: the loop seeds them anew at each step from (seed, step, rank), so a position is a number.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import logging
+import math
+import os
+import shutil
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from raykg.train.errors import CheckpointError
+
+_log = logging.getLogger(__name__)
+_MANIFEST = "manifest.json"
+_PARTIAL = ".partial"
+FORMAT = 1
+
+
+@dataclass(frozen=True, slots=True)
+class Position:
+    """Where a run stands, and what it must still be to go on from there."""
+
+    step: int  # steps done
+    engine: str
+    workers: int
+    seed: int
+    identity: Mapping[str, Any]  # config, KG version, question-set version
+    metrics: Mapping[str, float]  # of the last evaluation, empty before the first
+
+
+def folder_of(root: Path, step: int) -> Path:
+    """Return where the checkpoint after `step` steps lies."""
+    return root / f"step-{step:08d}"
+
+
+def begin(root: Path, step: int) -> Path:
+    """Make the empty directory that workers write into (first worker only)."""
+    partial = folder_of(root, step).with_suffix(_PARTIAL)
+    shutil.rmtree(partial, ignore_errors=True)
+    (partial / "engine").mkdir(parents=True)
+    (partial / "export").mkdir()
+    return partial
+
+
+def commit(root: Path, position: Position) -> Path:
+    """Hash what was written, write the manifest, rename: from here on the checkpoint exists (first worker only)."""
+    final = folder_of(root, position.step)
+    partial = final.with_suffix(_PARTIAL)
+    files = {}
+    for file in sorted(p for p in partial.rglob("*") if p.is_file()):
+        with file.open("rb") as stream:
+            os.fsync(stream.fileno())
+        files[file.relative_to(partial).as_posix()] = {"bytes": file.stat().st_size, "sha256": sha256(file)}
+    text = json.dumps({"format": FORMAT, **asdict(position), "files": files}, indent=1)
+    with (partial / _MANIFEST).open("w", encoding="utf-8") as stream:
+        stream.write(text)
+        stream.flush()
+        os.fsync(stream.fileno())
+    shutil.rmtree(final, ignore_errors=True)
+    partial.rename(final)
+    _sync_folder(root)
+    return final
+
+
+def read(folder: Path) -> Position:
+    """Verify a checkpoint and return its position.
+
+    Raises:
+        CheckpointError: naming the file that is missing, altered or cut short.
+    """
+    try:
+        manifest = json.loads((folder / _MANIFEST).read_text(encoding="utf-8"))
+        files = manifest.pop("files")
+        if (found := manifest.pop("format")) != FORMAT:
+            raise CheckpointError(f"{folder}: has format {found}, this raykg reads {FORMAT}")
+        position = Position(**manifest)
+    except FileNotFoundError as error:
+        raise CheckpointError(f"{folder / _MANIFEST}: is missing: the checkpoint was never finished") from error
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        raise CheckpointError(f"{folder / _MANIFEST}: is not a checkpoint's manifest ({error})") from error
+    for name, expected in files.items():
+        file = folder / name
+        if not file.is_file():
+            raise CheckpointError(f"{file}: is missing from the checkpoint")
+        if (size := file.stat().st_size) != expected["bytes"]:
+            raise CheckpointError(f"{file}: has {size:,} bytes, the manifest says {expected['bytes']:,}")
+        if sha256(file) != expected["sha256"]:
+            raise CheckpointError(f"{file}: was altered: its sha256 is not the manifest's")
+    if extra := _unlisted(folder, files):
+        raise CheckpointError(f"{folder / extra}: is not in the manifest: something else wrote into the checkpoint")
+    return position
+
+
+def newest(root: Path) -> tuple[Path, Position] | None:
+    """Return the newest checkpoint that is whole, or None; broken ones are named in a warning."""
+    for folder in reversed(listed(root)):
+        try:
+            return folder, read(folder)
+        except CheckpointError as error:
+            _log.warning("%s; taking the checkpoint before it", error)
+    return None
+
+
+def listed(root: Path) -> list[Path]:
+    """List the checkpoints of a run from old to new, unverified."""
+    return sorted(p for p in root.glob("step-*") if p.is_dir() and p.suffix != _PARTIAL)
+
+
+def best(root: Path) -> Path | None:
+    """Return the checkpoint with the best evaluation, the later one among equals; the newest where none was evaluated.
+
+    The first metric decides; a name that ends in `_loss` is better when small.
+    """
+    folders = listed(root)
+    scored = [(value, folder) for folder in folders if (value := _score(_metrics(folder))) is not None]
+    return max(scored)[1] if scored else (folders[-1] if folders else None)
+
+
+def is_best(root: Path, metrics: Mapping[str, float]) -> bool:
+    """Return whether an evaluation is at least as good as those of all checkpoints there are."""
+    value = _score(metrics)
+    earlier = [found for folder in listed(root) if (found := _score(_metrics(folder))) is not None]
+    return value is not None and value >= max(earlier, default=-math.inf)
+
+
+def prune(root: Path, keep: int) -> None:
+    """Delete all but the best and the `keep` newest checkpoints, and what an interrupted save left."""
+    kept = {*listed(root)[-keep:], best(root)}
+    for folder in [*listed(root), *root.glob(f"*{_PARTIAL}")]:
+        if folder not in kept:
+            (folder / _MANIFEST).unlink(missing_ok=True)  # absent before it is half gone
+            shutil.rmtree(folder, ignore_errors=True)
+
+
+def sha256(file: Path) -> str:
+    """Return a file's SHA-256 in hexadecimal."""
+    with file.open("rb") as stream:
+        return hashlib.file_digest(stream, "sha256").hexdigest()
+
+
+def _score(metrics: Mapping[str, float]) -> float | None:
+    for name, value in metrics.items():
+        return -float(value) if name.endswith("_loss") else float(value)
+    return None
+
+
+def _metrics(folder: Path) -> Mapping[str, float]:
+    try:
+        metrics: Mapping[str, float] = json.loads((folder / _MANIFEST).read_text(encoding="utf-8"))["metrics"]
+    except (OSError, ValueError, KeyError):
+        return {}
+    return metrics
+
+
+def _unlisted(folder: Path, files: Mapping[str, Any]) -> str | None:
+    for path in sorted(folder.rglob("*")):
+        name = path.relative_to(folder).as_posix()
+        if path.is_file() and name != _MANIFEST and name not in files:
+            return name
+    return None
+
+
+def _sync_folder(folder: Path) -> None:
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

@@ -1,0 +1,66 @@
+"""What a backend gives the loop: gradients summed over all workers, updates, and its part of a checkpoint.
+
+One file per engine; `engine: torch` or `engine: {name: deepspeed, zero: 2}` chooses. Every engine takes losses that are already divided by
+the *global* batch's answer tokens and adds gradients up over micro-batches and workers, so that neither their number nor an uneven
+split changes the update.
+"""
+
+from __future__ import annotations
+
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal, Protocol
+
+if TYPE_CHECKING:
+    import torch
+    from torch import nn
+
+Precision = Literal["float32", "bfloat16"]
+
+
+@dataclass(frozen=True, slots=True)
+class Optimiser:
+    """AdamW's settings; the learning rate comes with each step."""
+
+    beta1: float = 0.9
+    beta2: float = 0.999
+    weight_decay: float = 0.0
+    clip: float = 1.0  # global norm; 0 = off
+
+    def adamw(self, model: nn.Module, fused: bool = False) -> torch.optim.AdamW:
+        """Build AdamW over the trained parameters: matrices decay, biases and norms do not."""
+        import torch
+
+        trained = [p for p in model.parameters() if p.requires_grad]
+        groups: list[dict[str, object]] = [
+            {"params": [p for p in trained if p.ndim >= 2], "weight_decay": self.weight_decay},
+            {"params": [p for p in trained if p.ndim < 2], "weight_decay": 0.0},
+        ]
+        return torch.optim.AdamW([group for group in groups if group["params"]], lr=0.0, betas=(self.beta1, self.beta2), fused=fused)
+
+
+class Engine(Protocol):
+    """The methods of a backend, constructed as `Engine(config, model, optimiser, ranks, precision)`."""
+
+    model: nn.Module  # what the loss is computed with
+    autocast: bool  # whether the loop computes losses under torch.autocast
+
+    def backward(self, loss: torch.Tensor, last: bool) -> None:
+        """Add the gradients of one micro-batch; `last` marks the step's last one, the same on every worker."""
+
+    def step(self, learning_rate: float) -> float:
+        """Sum over workers, clip, update, clear; return the global gradient norm before clipping."""
+
+    def save(self, folder: Path) -> None:
+        """Write this worker's part of weights and optimiser state into a folder that exists (called on every worker)."""
+
+    def load(self, folder: Path) -> None:
+        """Read what `save` wrote from a folder whose hashes were verified.
+
+        Raises:
+            CheckpointError: it was written by another engine or a number of workers that cannot be re-dealt.
+        """
+
+    def whole(self) -> AbstractContextManager[nn.Module]:
+        """Give the plain model with every weight in place, in evaluation mode (entered on every worker)."""

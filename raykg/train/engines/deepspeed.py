@@ -1,0 +1,198 @@
+"""deepspeed: DeepSpeed with ZeRO 0, 2 or 3, on GPUs or CPUs.
+
+Paper: ZeRO: Memory Optimizations Toward Training Trillion Parameter Models, SC 2020, arXiv 1910.02054.
+
+ZeRO 2 shards gradients and optimiser state over the workers, ZeRO 3 the weights too. DeepSpeed averages gradients over workers and
+accumulation steps, which is the mean of means; the loop's losses are shares of a global mean, so the loss is multiplied by the number of
+workers and the division by accumulation steps is left out.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+from raykg.config.schema import NonNegativeInt, config
+
+if TYPE_CHECKING:
+    import torch
+    from torch import nn
+
+    from raykg.train.engines import Optimiser, Precision
+    from raykg.train.ranks import Ranks
+
+SEARCH: dict[str, list[object]] = {}
+_TAG = "deepspeed"
+
+
+@config
+class Config:
+    """How much is sharded, and where it lies."""
+
+    zero: Literal[0, 2, 3] = 0
+    """0: everything everywhere; 2: shard gradients and optimiser state; 3: shard the weights too."""
+    offload: bool = False
+    """Keep optimiser state (and with zero 3 the weights) in the host's memory; slower, for models that do not fit."""
+    persistence_threshold: NonNegativeInt = 100_000
+    """Under zero 3, weights with fewer elements stay whole on every worker (DeepSpeed's stage3_param_persistence_threshold)."""
+    bucket_elements: NonNegativeInt = 50_000_000
+    """Elements reduced or gathered in one call; DeepSpeed's own default of 500 million costs 2 GB."""
+
+    def __post_init__(self) -> None:
+        """Refuse an option that would do nothing."""
+        if self.offload and self.zero == 0:
+            raise ValueError("offload (true) needs zero 2 or 3: with zero 0 nothing is sharded, so nothing can be offloaded")
+
+
+class DeepSpeedEngine:
+    """Trains with DeepSpeed.
+
+    Abilities: ZeRO 0, 2, 3 with offload, float32 and bf16, LoRA and full models, evaluation with whole weights under ZeRO 3.
+    Not supported: resuming ZeRO 2 or 3 with another number of workers (`CheckpointError` names both numbers).
+    """
+
+    def __init__(self, config: Config, model: nn.Module, optimiser: Optimiser, ranks: Ranks, precision: Precision) -> None:
+        deepspeed = _import_deepspeed(ranks.device)
+        self.autocast = False  # DeepSpeed holds bf16 weights and float32 masters itself
+        self._zero = config.zero
+        self._ranks = ranks
+        self._clip = optimiser.clip
+        model = model.to(ranks.device)
+        self._engine: Any = deepspeed.initialize(
+            model=model,
+            optimizer=optimiser.adamw(model, fused=False),
+            config=settings(config, optimiser, precision),
+            dist_init_required=False,
+        )[0]
+        self.model: nn.Module = self._engine
+
+    def backward(self, loss: torch.Tensor, last: bool) -> None:
+        """Add the gradients of one micro-batch; the last one reduces them over the workers."""
+        self._engine.set_gradient_accumulation_boundary(last)
+        self._engine.backward(loss * self._ranks.world, scale_wrt_gas=False)
+
+    def step(self, learning_rate: float) -> float:
+        """Clip, update, clear; return the norm before clipping."""
+        import torch
+
+        for group in self._engine.optimizer.param_groups:
+            group["lr"] = learning_rate
+        plain = self._zero == 0 and not self._engine.bfloat16_enabled()
+        if plain:  # DeepSpeed clips here too, but does not tell the norm
+            trained = [p for p in self._engine.module.parameters() if p.requires_grad]
+            norm = float(torch.nn.utils.clip_grad_norm_(trained, self._clip or float("inf")))
+        self._engine.step()
+        return norm if plain else float(self._engine.get_global_grad_norm() or 0.0)
+
+    def save(self, folder: Path) -> None:
+        """Write DeepSpeed's own files, without the frozen base: they are pickles, so the manifest's hashes come before any load."""
+        self._engine.save_checkpoint(str(folder), tag=_TAG, save_latest=False, exclude_frozen_parameters=True)
+
+    def load(self, folder: Path) -> None:
+        """Read them back.
+
+        Raises:
+            CheckpointError: another engine wrote it, or another number of workers with ZeRO 2 or 3.
+        """
+        from raykg.train.errors import CheckpointError
+
+        files = folder / _TAG
+        if not files.is_dir():
+            raise CheckpointError(f"{folder}: holds no {_TAG}/: another engine wrote it; go on with that engine or set run.resume=never")
+        shards = len(list(files.glob("*zero_pp_rank_*_optim_states.pt")))
+        if shards != (self._ranks.world if self._zero else 0):
+            found = f"{shards} workers' shards" if shards else "no shards"
+            raise CheckpointError(
+                f"{folder}: holds {found}, this run has {self._ranks.world} workers and zero {self._zero}: "
+                "restore resources.workers and engine.zero, or start anew with run.resume=never"
+            )
+        self._engine.load_checkpoint(str(folder), tag=_TAG, load_module_strict=False)
+
+    @contextmanager
+    def whole(self) -> Iterator[nn.Module]:
+        """Give the plain model; under ZeRO 3 every weight is gathered on every worker and the gathering hooks are taken off meanwhile."""
+        module: nn.Module = self._engine.module
+        module.eval()
+        try:
+            if self._zero < 3:
+                yield module
+            else:
+                with self._gathered(module):
+                    yield module
+        finally:
+            module.train()
+
+    @contextmanager
+    def _gathered(self, module: nn.Module) -> Iterator[None]:
+        import deepspeed
+
+        offload = self._engine.optimizer.parameter_offload
+        with deepspeed.zero.GatheredParameters(list(module.parameters())):
+            for parameter in module.parameters():
+                parameter.ds_active_sub_modules.clear()  # type: ignore[attr-defined]
+            offload._remove_module_hooks()
+            offload.forward_hooks.clear()
+            offload.backward_hooks.clear()
+            try:
+                yield
+            finally:
+                offload.setup_zero_stage3_hooks()
+
+
+def settings(config: Config, optimiser: Optimiser, precision: Precision) -> dict[str, Any]:
+    """Return DeepSpeed's own configuration.
+
+    One micro-batch and no accumulation, as far as DeepSpeed knows: the loop sets the boundary itself, because workers may differ in rows.
+    """
+    place = {"device": "cpu" if config.offload else "none"}
+    zero: dict[str, Any] = {
+        "stage": config.zero,
+        "overlap_comm": False,
+        "contiguous_gradients": True,
+        "reduce_bucket_size": config.bucket_elements,
+        "allgather_bucket_size": config.bucket_elements,
+    }
+    if config.zero:
+        zero["offload_optimizer"] = place
+    if config.zero == 3:
+        zero |= {
+            "offload_param": place,
+            "stage3_param_persistence_threshold": config.persistence_threshold,
+            "stage3_prefetch_bucket_size": config.bucket_elements,
+        }
+    return {
+        "train_micro_batch_size_per_gpu": 1,
+        "gradient_accumulation_steps": 1,
+        "gradient_clipping": optimiser.clip if config.zero or precision == "bfloat16" else 0.0,
+        "bf16": {"enabled": precision == "bfloat16"},
+        "zero_optimization": zero,
+        "zero_allow_untested_optimizer": True,  # torch's AdamW: DeepSpeed's own needs a compiler at the first start
+        "zero_force_ds_cpu_optimizer": False,
+        "steps_per_print": 1_000_000_000,
+        "wall_clock_breakdown": False,
+    }
+
+
+def _import_deepspeed(device: torch.device) -> Any:  # noqa: ANN401 - the untyped module
+    """Import DeepSpeed over the process group that is open, without the minute of compiling that its first start on a CPU takes.
+
+    On CPUs DeepSpeed builds a C++ shared-memory all-reduce when it opens its communication layer. Only tensor-parallel inference calls it.
+    """
+    import os
+
+    cpu = device.type == "cpu"
+    os.environ.setdefault("DS_ACCELERATOR", device.type)
+    os.environ.setdefault("LOCAL_RANK", str(device.index or 0))  # Ray Train sets it; DeepSpeed refuses to start without it
+    os.environ.setdefault("DEEPSPEED_LOG_LEVEL", "warning")
+    import deepspeed
+    import deepspeed.comm
+
+    logging.getLogger("DeepSpeed").setLevel(logging.WARNING)
+    if cpu:
+        deepspeed.ops.__compatible_ops__["deepspeed_shm_comm"] = False
+    if not deepspeed.comm.is_initialized():
+        deepspeed.comm.init_distributed(dist_backend="gloo" if cpu else "nccl", auto_mpi_discovery=False, verbose=False)
+    return deepspeed

@@ -1,0 +1,194 @@
+"""The one step loop: accumulate, clip, log, save, stop.
+
+The loss of a step is the sum over its answer tokens divided by the answer tokens of the *global* batch, which are counted over all
+workers before the first gradient: loss and gradient do not depend on how the batch is dealt. Workers with fewer micro-batches run a
+filler without answer tokens, because sharded engines gather weights in step.
+
+The random generators are seeded at each step from (seed, step, rank). A run that resumes at step n therefore draws what the
+uninterrupted run drew, without stored generator states.
+
+The loop knows neither Ray nor files of a run: it reports records to a callback, which the launcher or a test gives it.
+"""
+
+from __future__ import annotations
+
+import logging
+import math
+import random
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from raykg.train import checkpoint
+from raykg.train.checkpoint import Position
+from raykg.train.engines import Engine
+from raykg.train.errors import CheckpointError, NonFiniteLoss, TrainError
+from raykg.train.meters import Meters, Record, memory_bytes
+from raykg.train.ranks import Ranks
+from raykg.train.schedule import learning_rate
+from raykg.train.settings import TrainConfig
+from raykg.train.task import Step, Task
+
+_log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """What a run is, beside its model and data."""
+
+    settings: TrainConfig
+    steps: int  # in all
+    seed: int
+    engine: str  # its name, for the checkpoint
+    checkpoints: Path  # a folder that every worker sees
+    identity: Mapping[str, Any]  # what a checkpoint must agree with: config, KG version, question-set version
+
+
+class Loop:
+    """Trains a task with an engine from the newest whole checkpoint to the last step.
+
+    Abilities: any number of workers, accumulation, clipping, schedules, evaluation during training, resuming to the same losses and
+    the same bytes.
+    Not supported: resuming a sharded engine with another number of workers.
+
+    Raises:
+        NonFiniteLoss: a step's loss is NaN or infinite, on every worker at once.
+        CheckpointError: a checkpoint belongs to other settings.
+        TrainError: the task gave fewer steps than the plan has.
+    """
+
+    def __init__(self, task: Task, engine: Engine, ranks: Ranks, plan: Plan, report: Callable[[Record], None]) -> None:
+        self._task = task
+        self._engine = engine
+        self._ranks = ranks
+        self._plan = plan
+        self._report = report
+        self._meters = Meters(plan.steps)
+
+    def resume(self) -> int:
+        """Load the newest whole checkpoint and return the steps that are done; 0 where there is none."""
+        found = checkpoint.newest(self._plan.checkpoints) if self._ranks.first else None
+        chosen = self._ranks.agree(str(found[0]) if found else None)
+        if chosen is None:
+            return 0
+        folder = Path(chosen)
+        position = found[1] if found else checkpoint.read(folder)
+        self._check(folder, position)
+        self._engine.load(folder / "engine")
+        self._ranks.barrier()
+        return position.step
+
+    def run(self, start: int) -> dict[str, float]:
+        """Train from step `start` to the end and return the last evaluation."""
+        settings, steps = self._plan.settings, self._plan.steps
+        metrics: dict[str, float] = {}
+        self._engine.model.train()
+        self._meters.restart()
+        number = start
+        for number, step in enumerate(self._task.batches(start, steps), start + 1):
+            self._meters.waited()
+            record = self._step(number, step)
+            if number % settings.log_every == 0 or number == steps:
+                self._report(record)
+            last = number == steps
+            due = bool(settings.evaluate_every) and number % settings.evaluate_every == 0
+            metrics = self._evaluate(number) if settings.evaluate_rows and (due or last) else {}
+            if last or number % settings.checkpoint_every == 0 or (metrics and self._improved(metrics)):
+                self._save(number, metrics)
+            self._meters.restart()
+        if number < steps:
+            raise TrainError(f"the data ended after step {number} of {steps}: the order gave too few steps")
+        return metrics
+
+    def _step(self, number: int, step: Step) -> dict[str, Any]:
+        """Compute and apply one update; return its record."""
+        seed_step(self._plan.seed, number, self._ranks.rank)
+        tokens, answers, rows, cut = self._ranks.sum([step.tokens, step.answer_tokens, step.rows, step.cut]).tolist()
+        rounds = int(self._ranks.max([len(step.micro_batches)])[0])
+        sums = np.zeros(1 + 2 * len(self._task.parts))
+        for index in range(rounds):
+            batch = step.micro_batches[index] if index < len(step.micro_batches) else self._task.filler()
+            with torch.autocast(self._ranks.device.type, torch.bfloat16, enabled=self._engine.autocast):
+                loss = self._task.loss(self._engine.model, batch)
+            self._engine.backward(loss.total / max(answers, 1.0), last=index == rounds - 1)
+            parts = [loss.parts.get(part, (0.0, 0.0)) for part in self._task.parts]
+            sums += np.array([loss.total.item(), *(number for pair in parts for number in pair)])
+        sums = self._ranks.sum(sums.tolist())
+        value = float(sums[0] / max(answers, 1.0))
+        if not math.isfinite(value):
+            raise NonFiniteLoss(f"step {number}: the loss is {value}: lower train.learning_rate, or set train.clip, and start again")
+        rate = learning_rate(self._plan.settings, number - 1, self._plan.steps)
+        norm = self._engine.step(rate)
+        self._meters.stepped(tokens)
+        pairs = zip(self._task.parts, sums[1::2].tolist(), sums[2::2].tolist(), strict=True)
+        return {
+            "kind": "step",
+            "step": number,
+            "steps": self._plan.steps,
+            "loss": value,
+            **{f"{part}_loss": total / count for part, total, count in pairs if count},
+            "learning_rate": rate,
+            "gradient_norm": norm,
+            "rows": int(rows),
+            "tokens": int(tokens),
+            "answer_tokens": int(answers),
+            "cut": int(cut),
+            **self._meters.speed(),
+            "seconds_left": self._meters.seconds_left(number),
+            "memory_bytes": memory_bytes(self._ranks.device),
+        }
+
+    def _evaluate(self, number: int) -> dict[str, float]:
+        """Measure the held-out slice with every worker's share; the same numbers come back on every worker."""
+        with self._engine.whole() as model, torch.no_grad():
+            measured = self._task.evaluate(model, number)
+        names = list(measured)
+        sums = self._ranks.sum([x for name in names for x in measured[name]])
+        metrics = {name: float(sums[2 * i] / sums[2 * i + 1]) for i, name in enumerate(names) if sums[2 * i + 1]}
+        self._report({"kind": "evaluation", "step": number, "steps": self._plan.steps, **metrics})
+        return metrics
+
+    def _improved(self, metrics: Mapping[str, float]) -> bool:
+        return bool(self._ranks.agree(checkpoint.is_best(self._plan.checkpoints, metrics) if self._ranks.first else None))
+
+    def _save(self, number: int, metrics: Mapping[str, float]) -> None:
+        """Write a checkpoint: all workers together, the manifest last."""
+        root = self._plan.checkpoints
+        partial = Path(self._ranks.agree(str(checkpoint.begin(root, number)) if self._ranks.first else None))
+        self._engine.save(partial / "engine")
+        with self._engine.whole() as model:
+            if self._ranks.first:
+                self._task.export(model, partial / "export")
+        self._ranks.barrier()
+        if self._ranks.first:
+            plan = self._plan
+            done = checkpoint.commit(root, Position(number, plan.engine, self._ranks.world, plan.seed, plan.identity, metrics))
+            checkpoint.prune(root, plan.settings.keep)
+            _log.info("saved %s", done)
+        self._ranks.barrier()
+        folder = checkpoint.folder_of(root, number)
+        self._report({"kind": "checkpoint", "step": number, "steps": self._plan.steps, "path": str(folder), **metrics})
+
+    def _check(self, folder: Path, position: Position) -> None:
+        wanted = {"engine": self._plan.engine, "seed": self._plan.seed, **self._plan.identity}
+        found = {"engine": position.engine, "seed": position.seed, **position.identity}
+        for key in sorted({*wanted, *found}):
+            if wanted.get(key) != found.get(key):
+                raise CheckpointError(
+                    f"{folder}: {key} is {found.get(key)!r} in the checkpoint and {wanted.get(key)!r} now: "
+                    "restore it, or start anew with run.resume=never"
+                )
+        if position.step > self._plan.steps:
+            raise CheckpointError(f"{folder}: has {position.step} steps, the run {self._plan.steps}: start anew with run.resume=never")
+
+
+def seed_step(seed: int, step: int, rank: int) -> None:
+    """Seed torch, NumPy and Python for one step of one worker; dropout differs between workers and repeats after a resume."""
+    state = np.random.SeedSequence((seed, step, rank)).generate_state(2)
+    torch.manual_seed(int(state[0]))  # CPU and every GPU
+    np.random.seed(int(state[1]))  # noqa: NPY002 - for code of a task that draws from the global generator
+    random.seed(int(state[1]))

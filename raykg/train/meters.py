@@ -1,0 +1,140 @@
+"""What a run measures of itself: speed, memory, waiting, time left; written to `metrics.jsonl` and TensorBoard.
+
+The first worker writes one JSON object per line; a resumed run cuts the file back to where it goes on, so each step stands there once.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import time
+from collections import deque
+from collections.abc import Mapping
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+import psutil
+import torch
+
+Record = Mapping[str, Any]  # {"kind": "step" | "evaluation" | "checkpoint", "step": n, ...}
+
+_WINDOW = 20  # steps that speed is averaged over
+_NOT_SCALARS = {"kind", "step", "time", "steps", "path"}
+
+
+class Meters:
+    """Times the steps of one process.
+
+    Example:
+        >>> meters = Meters(steps=10)
+        >>> meters.waited(); meters.stepped(tokens=100.0)
+        >>> meters.seconds_left(done=10)
+        0.0
+    """
+
+    def __init__(self, steps: int) -> None:
+        self._steps = steps
+        self._mark = time.perf_counter()
+        self._wait = 0.0
+        self._recent: deque[tuple[float, float, float]] = deque(maxlen=_WINDOW)  # (seconds, tokens, seconds waited for data)
+
+    def waited(self) -> None:
+        """Note that the step's data has arrived."""
+        self._wait = time.perf_counter() - self._mark
+
+    def stepped(self, tokens: float) -> None:
+        """Note that a step with so many tokens, over all workers, is done."""
+        now = time.perf_counter()
+        self._recent.append((now - self._mark, tokens, self._wait))
+        self._mark, self._wait = now, 0.0
+
+    def restart(self) -> None:
+        """Leave what happened since the last step (an evaluation, a save) out of the next step's time."""
+        self._mark = time.perf_counter()
+
+    def speed(self) -> dict[str, float]:
+        """Return tokens per second over all workers, seconds per step and the share of time spent waiting for data."""
+        seconds = sum(s for s, _, _ in self._recent) or 1e-9
+        return {
+            "tokens_per_second": sum(t for _, t, _ in self._recent) / seconds,
+            "step_seconds": seconds / max(1, len(self._recent)),
+            "data_wait": sum(w for _, _, w in self._recent) / seconds,
+        }
+
+    def seconds_left(self, done: int) -> float:
+        """Return the time that the remaining steps take at the recent speed; evaluations and saves not counted."""
+        return (self._steps - done) * self.speed()["step_seconds"]
+
+
+def memory_bytes(device: torch.device) -> float:
+    """Return what this process holds now: its peak on the GPU, or its resident memory on the CPU."""
+    if device.type == "cuda":
+        return float(torch.cuda.max_memory_allocated(device))
+    return float(psutil.Process().memory_info().rss)
+
+
+class MetricsFile:
+    """Appends records to `metrics.jsonl` and their numbers to TensorBoard, from `start_step` on.
+
+    Args:
+        folder: The run's folder.
+        start_step: Steps that are already done; later records of an earlier attempt are cut off.
+        tensorboard: Whether to write event files below `tensorboard/`.
+    """
+
+    def __init__(self, folder: Path, start_step: int, tensorboard: bool = True) -> None:
+        folder.mkdir(parents=True, exist_ok=True)
+        self._path = folder / "metrics.jsonl"
+        self._cut(start_step)
+        self._stream = self._path.open("a", encoding="utf-8")
+        self._board: Any = None
+        if tensorboard:
+            from torch.utils.tensorboard import SummaryWriter
+
+            self._board = SummaryWriter(str(folder / "tensorboard"), purge_step=start_step + 1)
+
+    def write(self, record: Record) -> None:
+        """Append one record and flush it, so that whoever reads along sees it."""
+        self._stream.write(json.dumps({**record, "time": time.time()}) + "\n")
+        self._stream.flush()
+        if self._board is None:
+            return
+        for name, value in record.items():
+            if name not in _NOT_SCALARS and isinstance(value, int | float):
+                self._board.add_scalar(f"{record['kind']}/{name}", value, record["step"])
+
+    def close(self) -> None:
+        """Close both files."""
+        self._stream.close()
+        if self._board is not None:
+            self._board.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        self.close()
+
+    def _cut(self, start_step: int) -> None:
+        if not self._path.exists():
+            return
+        kept = [record for record in read_metrics(self._path) if record["step"] <= start_step]
+        partial = self._path.with_suffix(".partial")
+        partial.write_text("".join(json.dumps(record) + "\n" for record in kept), encoding="utf-8")
+        os.replace(partial, self._path)  # noqa: PTH105 - atomic on purpose
+
+
+def read_metrics(path: Path) -> list[dict[str, Any]]:
+    """Read the records of a `metrics.jsonl`; a last line that was cut short by a crash is left out."""
+    if not path.exists():
+        return []
+    records = []
+    for line in path.read_text(encoding="utf-8").splitlines():
+        try:
+            record = json.loads(line)
+        except ValueError:
+            continue
+        if isinstance(record, dict) and "step" in record:
+            records.append(record)
+    return records

@@ -1,0 +1,73 @@
+"""The settings that every kind of training shares: the run, the optimiser, the machine."""
+
+from __future__ import annotations
+
+import math
+from typing import Literal
+
+from raykg.config.schema import Fraction, NonNegativeFloat, NonNegativeInt, PositiveFloat, PositiveInt, Text, config
+
+
+@config
+class RunConfig:
+    """Where a run writes and whether it goes on with what it finds there."""
+
+    name: Text = "run"
+    storage: Text = "runs"  # a folder that every node sees
+    seed: NonNegativeInt = 0
+    resume: Literal["auto", "never", "must"] = "auto"  # never: start anew, what is there is moved aside; must: refuse to start anew
+
+
+@config
+class TrainConfig:
+    """How long and how fast to learn, and how often to look and to save."""
+
+    steps: PositiveInt | None = None
+    epochs: PositiveFloat | None = None  # exactly one of steps and epochs
+    batch: PositiveInt = 32  # rows of a global batch, whatever the number of workers
+    micro_batch: PositiveInt = 16  # rows that one worker computes at once: memory, not learning
+    learning_rate: PositiveFloat = 1e-3  # LoRA; full fine-tuning wants 10 to 50 times less
+    schedule: Literal["cosine", "linear", "constant"] = "cosine"
+    warmup: Fraction = 0.03  # of all steps
+    final_rate: Fraction = 0.1  # of learning_rate, where cosine and linear end
+    weight_decay: NonNegativeFloat = 0.0
+    beta1: Fraction = 0.9
+    beta2: Fraction = 0.999
+    clip: NonNegativeFloat = 1.0  # global gradient norm; 0 = off
+    evaluate_every: NonNegativeInt = 0  # steps; 0 = at the end only
+    evaluate_rows: NonNegativeInt = 64  # rows of the held-out slice; 0 = no evaluation during training
+    checkpoint_every: PositiveInt = 100
+    keep: PositiveInt = 2  # newest checkpoints; the best one is kept beside them
+    log_every: PositiveInt = 1
+
+    def __post_init__(self) -> None:
+        """Check what no single field can know."""
+        if (self.steps is None) == (self.epochs is None):
+            found = "neither" if self.steps is None else "both"
+            raise ValueError(f"train.steps and train.epochs: give exactly one of them, found {found}")
+        if self.micro_batch > self.batch:
+            raise ValueError(f"train.micro_batch ({self.micro_batch}) must be at most train.batch ({self.batch})")
+
+    def total_steps(self, steps_per_epoch: int) -> int:
+        """Return the length of the run in steps."""
+        if self.steps is not None:
+            return self.steps
+        return max(1, math.ceil((self.epochs or 0.0) * steps_per_epoch))
+
+
+@config
+class ResourcesConfig:
+    """What the run asks of the machine or cluster. Ray's CPUs are logical: they count tasks, they do not pin cores."""
+
+    workers: PositiveInt = 2
+    cpus_per_worker: PositiveInt = 1
+    gpus_per_worker: NonNegativeFloat = 0.0  # above 0: NCCL and bf16, otherwise gloo and float32
+    data_cpus: PositiveInt = 2  # logical CPUs beside the workers for Ray Data: without them no batch arrives
+    threads: PositiveInt | None = None  # torch threads of a worker; default cpus_per_worker
+    address: Text | None = None  # of a running Ray cluster; default: start one on this machine
+    max_failures: NonNegativeInt = 3  # lost workers that are replaced before the run gives up
+
+    @property
+    def logical_cpus(self) -> int:
+        """The logical CPUs that the whole run needs."""
+        return self.workers * self.cpus_per_worker + self.data_cpus

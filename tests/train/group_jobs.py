@@ -1,0 +1,122 @@
+"""What the processes of a gloo group run in the tests of loop and engines."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import torch
+from tests.train.tiny_task import TinyTask
+
+from raykg.config.schema import chosen
+from raykg.train.engines import Engine, Optimiser
+from raykg.train.loop import Loop, Plan
+from raykg.train.ranks import Ranks
+from raykg.train.settings import TrainConfig
+
+
+@dataclass(frozen=True)
+class Case:
+    """One training run of a test."""
+
+    engine: str = "torch"
+    settings: dict[str, Any] | None = None
+    steps: int = 3
+    micro: int = 2
+    dropout: float = 0.0
+    lora: bool = True
+    clip: float = 0.0
+    stop_after: int | None = None  # steps after which the run is cut off without a word
+    checkpoint_every: int = 100
+    evaluate_every: int = 0
+    evaluate_rows: int = 0
+
+
+class Interrupted(Exception):
+    """The run was cut off on purpose."""
+
+
+def build(ranks: Ranks, case: Case) -> tuple[TinyTask, Engine]:
+    """Make task and engine of a case."""
+    task = TinyTask(ranks.rank, ranks.world, micro=case.micro, dropout=case.dropout, lora=case.lora)
+    choice = chosen("raykg.train.engines", case.engine, **(case.settings or {}))
+    engine = choice.method()(choice.config, task.model(), Optimiser(clip=case.clip), ranks, "float32")
+    return task, engine
+
+
+def train(ranks: Ranks, case: Case, folder: str) -> dict[str, Any]:
+    """Train a case and return records, gradients of the first step, weights and what the order gave."""
+    task, engine = build(ranks, case)
+    records: list[dict[str, Any]] = []
+
+    def report(record: Any) -> None:
+        records.append(dict(record))
+        if record["kind"] == "step" and record["step"] == case.stop_after:
+            raise Interrupted
+
+    settings = TrainConfig(
+        steps=case.steps,
+        batch=8,
+        micro_batch=case.micro,
+        learning_rate=0.01,
+        warmup=0.0,
+        clip=case.clip,
+        checkpoint_every=case.checkpoint_every,
+        evaluate_every=case.evaluate_every,
+        evaluate_rows=case.evaluate_rows,
+    )
+    plan = Plan(settings, case.steps, seed=3, engine=case.engine, checkpoints=Path(folder), identity={"kg": "v1"})
+    loop = Loop(task, engine, ranks, plan, report)
+    gradients: dict[str, torch.Tensor] = {}
+    original = engine.step
+
+    def step(rate: float) -> float:
+        if not gradients:
+            gradients.update(full_gradients(ranks, engine, case))
+        return original(rate)
+
+    engine.step = step  # type: ignore[method-assign]
+    start = loop.resume()
+    try:
+        loop.run(start)
+    except Interrupted:
+        return {"records": records, "start": start}
+    with engine.whole() as model:
+        weights = {name: p.detach().clone() for name, p in model.named_parameters() if p.requires_grad}
+    return {"records": records, "start": start, "gradients": gradients, "weights": weights, "seen": task.seen}
+
+
+def full_gradients(ranks: Ranks, engine: Engine, case: Case) -> dict[str, torch.Tensor]:
+    """Return the summed gradients just before an update."""
+    if case.engine == "torch":
+        named = {n: p for n, p in engine.model.named_parameters() if p.requires_grad}
+        ranks.sum_gradients(list(named.values()))
+        found = {n: p.grad.clone() for n, p in named.items() if p.grad is not None}
+        for p in named.values():
+            assert p.grad is not None
+            p.grad /= ranks.world  # the engine sums once more
+        return found
+    from deepspeed.utils import safe_get_full_grad
+
+    module: Any = engine.model.module
+    return {n: safe_get_full_grad(p).float().clone() for n, p in module.named_parameters() if p.requires_grad}
+
+
+def train_all(ranks: Ranks, cases: list[Case], folders: list[str]) -> list[dict[str, Any]]:
+    """Train several cases in one group: starting processes costs more than training."""
+    return [train(ranks, case, folder) for case, folder in zip(cases, folders, strict=True)]
+
+
+def interrupt_and_resume(ranks: Ranks, case: Case, folder: str) -> list[dict[str, Any]]:
+    """Run a case whole, then cut off after `stop_after` steps, then resumed."""
+    whole = train(ranks, replace(case, stop_after=None), f"{folder}/whole")
+    cut = train(ranks, case, f"{folder}/cut")
+    resumed = train(ranks, replace(case, stop_after=None), f"{folder}/cut")
+    return [whole, cut, resumed]
+
+
+def adapter_hash(folder: Path, step: int) -> str:
+    """Return the hash of the adapter that a checkpoint exports."""
+    return hashlib.sha256((folder / f"step-{step:08d}/export/adapter_model.safetensors").read_bytes()).hexdigest()

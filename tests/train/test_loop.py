@@ -1,0 +1,84 @@
+"""Loss and gradient do not depend on the number of workers; an interrupted run ends as the quiet one."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from tests.train.gloo_group import run_group
+from tests.train.group_jobs import Case, adapter_hash, interrupt_and_resume, train_all
+
+ENGINES = {
+    "torch": Case(),
+    "zero0": Case(engine="deepspeed", settings={"zero": 0}),
+    "zero2": Case(engine="deepspeed", settings={"zero": 2}),
+    "zero3": Case(engine="deepspeed", settings={"zero": 3, "persistence_threshold": 0}),
+}
+
+
+@pytest.fixture(scope="module")
+def by_world(tmp_path_factory: pytest.TempPathFactory) -> dict[int, dict[str, list[dict[str, Any]]]]:
+    root = tmp_path_factory.mktemp("worlds")
+    results: dict[int, dict[str, list[dict[str, Any]]]] = {}
+    for world in (1, 2, 3):
+        folders = [str(root / f"{world}-{name}") for name in ENGINES]
+        per_rank = run_group(world, train_all, list(ENGINES.values()), folders)
+        results[world] = {name: [rank[i] for rank in per_rank] for i, name in enumerate(ENGINES)}
+    return results
+
+
+def losses(result: dict[str, Any]) -> list[float]:
+    return [record["loss"] for record in result["records"] if record["kind"] == "step"]
+
+
+@pytest.mark.parametrize("engine", ENGINES)
+@pytest.mark.parametrize("world", [1, 2, 3])
+def test_loss_gradient_and_weights_are_those_of_one_torch_worker(by_world: Any, engine: str, world: int) -> None:
+    reference = by_world[1]["torch"][0]
+    for result in by_world[world][engine]:
+        assert losses(result) == pytest.approx(losses(reference), abs=1e-6)
+        assert len(result["gradients"]) == len(reference["gradients"]) == 28
+        for (name, gradient), expected in zip(result["gradients"].items(), reference["gradients"].values(), strict=True):
+            torch.testing.assert_close(gradient, expected, atol=1e-6, rtol=0, msg=lambda text, name=name: f"{name}: {text}")
+        for weight, expected in zip(result["weights"].values(), reference["weights"].values(), strict=True):
+            torch.testing.assert_close(weight, expected, atol=1e-4, rtol=0)
+        norms = [[r["gradient_norm"] for r in run["records"] if r["kind"] == "step"] for run in (result, reference)]
+        assert norms[0] == pytest.approx(norms[1], rel=1e-4)
+
+
+def test_slices_were_uneven(by_world: Any) -> None:
+    assert [len(rank["seen"][0]) for rank in by_world[3]["torch"]] == [3, 3, 2]
+    assert sorted(row for rank in by_world[3]["torch"] for rows in rank["seen"] for row in rows) == list(range(22))
+
+
+def test_named_parts_are_global_means(by_world: Any) -> None:
+    one, three = by_world[1]["torch"][0]["records"][0], by_world[3]["zero2"][2]["records"][0]
+    assert three["even_loss"] == pytest.approx(one["even_loss"], abs=1e-6)
+    assert three["odd_loss"] == pytest.approx(one["odd_loss"], abs=1e-6)
+    assert (three["rows"], three["tokens"], three["answer_tokens"]) == (one["rows"], one["tokens"], one["answer_tokens"])
+
+
+@pytest.mark.parametrize("engine", ENGINES)
+def test_an_interrupted_run_ends_as_the_quiet_one(tmp_path: Path, engine: str) -> None:
+    base = ENGINES[engine]
+    case = Case(
+        engine=base.engine,
+        settings=base.settings,
+        steps=7,
+        dropout=0.2,
+        clip=0.5,
+        stop_after=5,
+        checkpoint_every=3,
+        evaluate_every=2,
+        evaluate_rows=6,
+    )
+    for whole, cut, resumed in run_group(2, interrupt_and_resume, case, str(tmp_path)):
+        assert cut["records"][-1]["step"] == 5
+        assert resumed["start"] in (3, 4)  # an evaluation that is best so far saves too
+        tail = [r for r in whole["records"] if r["kind"] == "step"][resumed["start"] :]
+        assert [r["loss"] for r in tail] == losses(resumed)
+        assert [r["gradient_norm"] for r in tail] == [r["gradient_norm"] for r in resumed["records"] if r["kind"] == "step"]
+        assert all(torch.equal(whole["weights"][name], resumed["weights"][name]) for name in whole["weights"])
+    assert adapter_hash(tmp_path / "whole", 7) == adapter_hash(tmp_path / "cut", 7)
