@@ -122,7 +122,6 @@ def load_model(folder: Path, dtype: str = "auto", device: str = "cpu", gradient_
     Raises:
         ModelReferenceError: the folder does not hold a complete model.
     """
-    import torch
     from safetensors import SafetensorError
     from transformers import AutoModelForCausalLM
     from transformers.utils.logging import disable_progress_bar

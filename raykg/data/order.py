@@ -1,0 +1,113 @@
+"""Which rows a training step sees: a pure function of (seed, epoch, step), computed without a list of rows.
+
+An epoch is a permutation of the rows. It is never stored: a keyed bijection maps the n-th place of the epoch to a row, so that any step of
+any epoch costs the same and a resumed run starts where it stopped without replaying anything. The global batch does not depend on how many
+workers share it; a worker takes every `world`-th row of it.
+
+    >>> order = Order(rows=10, batch=4, seed=0)
+    >>> order.steps_per_epoch, order.position(5)
+    (3, (1, 2))
+    >>> [len(order.row_ids(step)) for step in range(3)]
+    [4, 4, 2]
+    >>> sorted(int(row) for step in range(3) for row in order.row_ids(step))
+    [0, 1, 2, 3, 4, 5, 6, 7, 8, 9]
+
+The bijection is a balanced Feistel network over the next power of four, walked along its cycle until it lands below the number of rows.
+Papers: Black and Rogaway, Ciphers with Arbitrary Finite Domains, CT-RSA 2002 (cycle walking); Luby and Rackoff, 1988 (Feistel). The round
+function is the finaliser of SplitMix64 (Steele, Lea and Flood, OOPSLA 2014): statistical mixing, no secrecy.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+Rows = NDArray[np.int64]
+
+_WORD = (1 << 64) - 1
+_ROUNDS = 8  # 4 are enough for large domains; small ones, of a few bits a half, need more
+
+
+@dataclass(frozen=True, slots=True)
+class Order:
+    """The order of `rows` rows in global batches of `batch`; every row once per epoch, the last batch of an epoch may be short."""
+
+    rows: int
+    batch: int
+    seed: int
+
+    def __post_init__(self) -> None:
+        """Refuse an order of nothing."""
+        if self.rows < 1 or self.batch < 1:
+            raise ValueError(f"rows ({self.rows}) and batch ({self.batch}) must be at least 1")
+
+    @property
+    def steps_per_epoch(self) -> int:
+        """Number of steps that visit every row once."""
+        return -(-self.rows // self.batch)
+
+    def position(self, step: int) -> tuple[int, int]:
+        """Return (epoch, step within the epoch) of a global step."""
+        return divmod(step, self.steps_per_epoch)
+
+    def row_ids(self, step: int) -> Rows:
+        """Return the rows of a global step, in order; constant cost whatever the step."""
+        if step < 0:
+            raise ValueError(f"step ({step}) must not be negative")
+        epoch, within = self.position(step)
+        places = np.arange(within * self.batch, min((within + 1) * self.batch, self.rows), dtype=np.int64)
+        return permute(places, self.rows, self.seed, epoch)
+
+    def worker_rows(self, step: int, rank: int, world: int) -> Rows:
+        """Return what worker `rank` of `world` takes of a step: every `world`-th row; maybe none of a short batch.
+
+        Raises:
+            ValueError: there is no such worker.
+        """
+        if not 0 <= rank < world:
+            raise ValueError(f"rank ({rank}) must be one of 0 to {world - 1}")
+        return self.row_ids(step)[rank::world]
+
+
+def permute(places: Rows, size: int, seed: int, epoch: int) -> Rows:
+    """Map places 0 .. size-1 one-to-one onto 0 .. size-1, differently for each (seed, epoch)."""
+    half_bits = max(1, (max(size - 1, 1).bit_length() + 1) // 2)
+    keys = [np.uint64(_mix_int(_mix_int(_mix_int(seed) ^ epoch) + number)) for number in range(_ROUNDS)]
+    values = _feistel(places.astype(np.uint64), half_bits, keys)
+    outside = np.flatnonzero(values >= size)
+    while len(outside):  # the domain is below 4 * size, so that at least every fourth value lands inside
+        values[outside] = _feistel(values[outside], half_bits, keys)
+        outside = outside[values[outside] >= size]
+    return values.astype(np.int64)
+
+
+def draws(row_ids: Rows, seed: int, epoch: int, purpose: str) -> NDArray[np.float64]:
+    """Return one number in [0, 1) per row, a pure function of (seed, epoch, row, purpose); different purposes are independent."""
+    key = _mix_int(_mix_int(seed) ^ epoch)
+    for letter in purpose.encode():
+        key = _mix_int(key ^ letter)
+    mixed = _mix(_mix(row_ids.astype(np.uint64) ^ np.uint64(key)) + np.uint64(key))
+    return (mixed >> np.uint64(11)).astype(np.float64) * 2.0**-53
+
+
+def _feistel(values: NDArray[np.uint64], half_bits: int, keys: list[np.uint64]) -> NDArray[np.uint64]:
+    shift, mask = np.uint64(half_bits), np.uint64((1 << half_bits) - 1)
+    left, right = values >> shift, values & mask
+    for key in keys:
+        left, right = right, left ^ (_mix(right ^ key) & mask)
+    return (left << shift) | right
+
+
+def _mix(values: NDArray[np.uint64]) -> NDArray[np.uint64]:
+    """SplitMix64's finaliser; arithmetic modulo 2**64."""
+    values = (values ^ (values >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
+    values = (values ^ (values >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
+    return values ^ (values >> np.uint64(31))
+
+
+def _mix_int(value: int) -> int:
+    """Return SplitMix64's next output after the state `value`, for keys."""
+    value = (value + 0x9E3779B97F4A7C15) & _WORD
+    value = ((value ^ (value >> 30)) * 0xBF58476D1CE4E5B9) & _WORD
+    value = ((value ^ (value >> 27)) * 0x94D049BB133111EB) & _WORD
+    return value ^ (value >> 31)
