@@ -30,7 +30,6 @@ def ray_session(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
         "RAY_AUTH_TOKEN_PATH": str(token),
         "RAY_USAGE_STATS_ENABLED": "0",
         "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",  # says today what the next Ray does anyway; silences its warning
-        "RAY_TRAIN_V2_ENABLED": "1",
         "RAY_DATA_DISABLE_PROGRESS_BARS": "1",
     }
     before = {name: os.environ.get(name) for name in settings}
@@ -38,6 +37,7 @@ def ray_session(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
     import ray
 
     ray.init(
+        address="local",  # never somebody's running cluster
         num_cpus=LOGICAL_CPUS,
         include_dashboard=False,
         log_to_driver=False,
@@ -45,9 +45,6 @@ def ray_session(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
         object_store_memory=300 * 2**20,
         _temp_dir=_short_folder(tmp_path_factory),
     )
-    import ray.data
-
-    ray.data.DataContext.get_current().enable_progress_bars = False
     yield
     ray.shutdown()
     for name, value in before.items():
