@@ -1,0 +1,1 @@
+"""Metrics, suites and reports. A metric is defined in its docstring and nowhere else."""
