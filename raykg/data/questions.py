@@ -2,8 +2,8 @@
 
     table = question_table({"question": ["who directed [Alien]"], "topics": [["Alien"]], "plan": ["Alien > directed by"]}, kg_version="v1")
 
-A row is complete in itself: the words, the entities they name, the logical form that answers them, the answers, and the version of the graph
-in which all of it holds. What a source does not know is empty (`""`, `[]`) and never null.
+A row is complete in itself: the words, the entities they name, the logical form that answers them, the answers, and the version of the
+graph in which all of it holds. What a source does not know is empty (`""`, `[]`) and never null.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ QUESTION_SCHEMA = pa.schema(
         pa.field("plan", pa.string(), nullable=False),  # canonical text of the logical form; "" where unknown
         pa.field("answers", pa.list_(pa.string()), nullable=False),
         pa.field("answer_ids", pa.list_(pa.int64()), nullable=False),  # nodes of `answers`; [] for counts
-        pa.field("kind", pa.string(), nullable=False),  # "1-hop" .. "3-hop", "intersection", "exclusion", "count", ..., or a set's own types
+        pa.field("kind", pa.string(), nullable=False),  # "1-hop" .. "3-hop", "intersection", ..., or the types of a published set
         pa.field("hops", pa.int32(), nullable=False),  # hops of the longest path of the plan; 0 where unknown
         pa.field("template", pa.string(), nullable=False),  # the plan with slots in place of entities
         pa.field("wording", pa.string(), nullable=False),  # entities masked, lower-cased, function words removed
@@ -95,7 +95,7 @@ def list_array(offsets: NDArray[np.int64], values: pa.Array | NDArray[Any]) -> p
     return pa.ListArray.from_arrays(pa.array(offsets.astype(np.int32)), pa.array(values))
 
 
-def _column(values: Any, kind: pa.DataType) -> pa.Array:
+def _column(values: object, kind: pa.DataType) -> pa.Array:
     if isinstance(values, pa.ChunkedArray):
         values = values.combine_chunks()
     if isinstance(values, pa.Array):
