@@ -13,7 +13,7 @@ import typer
 
 def command(
     config: Annotated[Path, typer.Argument(help="The YAML file of a run.", show_default=False)],
-    overrides: Annotated[list[str] | None, typer.Argument(metavar="[KEY=VALUE]...", help="Dotted overrides, as for the run.")] = None,
+    overrides: Annotated[list[str] | None, typer.Argument(metavar="KEY=VALUE", help="Dotted overrides, as for the run.")] = None,
     plain: Annotated[bool, typer.Option("--plain", help="Leave out where each value comes from.")] = False,
 ) -> None:
     """Show what a config resolves to and where each value comes from, or all that is wrong with it.

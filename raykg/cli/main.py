@@ -82,7 +82,9 @@ def find_command(name: str) -> Any:  # noqa: ANN401 - Typer's command class has 
     try:
         module = importlib.import_module(row.module)
     except ModuleNotFoundError as error:
-        raise RaykgError(f"{name}: this installation lacks {error.name}: install raykg again, `raykg doctor` shows what is missing") from error
+        raise RaykgError(
+            f"{name}: this installation lacks {error.name}: install raykg again, `raykg doctor` shows what is missing"
+        ) from error
     app = getattr(module, "app", None)
     if app is None:
         function = getattr(module, "command", None)
@@ -139,7 +141,11 @@ def _fail(message: str) -> NoReturn:
 
 
 def _interrupted(name: str) -> int:
-    hint = "what was finished is kept, and the same command continues" if COMMANDS[name].resumes else "nothing was left half-written"
+    hint = (
+        "what was finished is kept, and the same command continues"
+        if COMMANDS[name].resumes
+        else "nothing to continue, run it again at any time"
+    )
     print(f"\nraykg: stopped by Ctrl-C: {hint}", file=sys.stderr)
     return INTERRUPTED
 

@@ -141,7 +141,7 @@ def find_module(folder: str, name: str) -> ModuleType:
     dotted = name if "." in name else f"{folder}.{name}"
     try:
         return importlib.import_module(dotted)
-    except (ImportError, ValueError) as error:
+    except (ImportError, ValueError, TypeError) as error:
         raise ChoiceError(f"({name}): cannot be imported: {error}") from error
 
 

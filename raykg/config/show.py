@@ -58,8 +58,10 @@ def _scalar(value: Plain) -> str:
         return "null"
     if isinstance(value, bool):
         return "true" if value else "false"
+    if isinstance(value, float):
+        return re.sub(r"^(-?\d+)e", r"\1.0e", repr(value))  # `1e-05` is text to YAML 1.1
     if not isinstance(value, str):
-        return repr(value)
+        return str(value)
     if _BARE.fullmatch(value) and core_tag(value).endswith(":str") and not _OTHER_READERS.fullmatch(value):
         return value
     return _ESCAPED.sub(lambda found: f"\\u{ord(found[0]):04x}", json.dumps(value, ensure_ascii=False))

@@ -1,0 +1,1 @@
+"""A sample without a Config."""
