@@ -1,0 +1,130 @@
+"""N-Triples: one RDF statement a line; labels, aliases, descriptions and types become names, everything else triples.
+
+Specification: RDF 1.1 N-Triples, W3C Recommendation 2014. Read by Oxigraph's parser in blocks of lines; a block that it refuses is read
+again in ever smaller parts, so every bad line is found with its number and byte offset.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Literal
+
+from raykg.config.schema import config
+from raykg.kg.errors import KgError
+from raykg.kg.files import Block, SourceFile, line_blocks
+from raykg.kg.formats import BadRow, Layout, Piece, excerpt
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+    from raykg.kg.rdf import Statements
+
+EXTENSIONS = (".nt", ".ntriples")
+_BLOCK = 1 << 22  # bytes: about 30,000 statements, which take a few tens of MB as Python objects
+
+
+@config
+class Config:
+    """How statements are taken."""
+
+    types: Literal["column", "triples"] = "column"
+    """Whether `rdf:type` fills the entity's type (the first one) or stays a relation."""
+    languages: tuple[str, ...] = ("en",)
+    """Languages of labels and descriptions, the preferred first; texts without a language come next, others last."""
+
+
+class Ntriples:
+    """Reads N-Triples.
+
+    Abilities: typed and language-tagged literals, blank nodes (those of different files stay apart), comments, packed files.
+    Not supported: quoted triples, quads.
+    """
+
+    def __init__(self, config: Config) -> None:
+        self.config = config
+
+    def pieces(self, source: SourceFile, layout: Layout) -> Iterator[Piece]:
+        """Read a file piece by piece, in bounded memory."""
+        if "head" not in layout.required:
+            raise KgError(f"{source.path}: a table of names is expected; N-Triples go with the other sources, their labels are read there")
+        with source.open() as file:
+            for block in line_blocks(file, _BLOCK):
+                yield self._read(block, source)
+
+    def _read(self, block: Block, source: SourceFile) -> Piece:
+        import numpy as np
+
+        from raykg.kg.rdf import Statements
+
+        statements = Statements(self.config.types, self.config.languages, source.scope)
+        lines, offsets = _content_lines(block)
+        bad: list[BadRow] = []
+        taken = np.array(_parse(block.data, lines, offsets, statements, bad, block), dtype=np.int64)
+        places = taken[statements.places()]
+        read = statements.count + len(bad)
+        return Piece(statements.rows(), statements.name_table(), block.line + lines[places], block.offset + offsets[places], bad, read)
+
+
+def _content_lines(block: Block) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Return number and byte offset, from 0, of the lines that hold more than blanks or a comment."""
+    import numpy as np
+
+    data = np.frombuffer(block.data, dtype=np.uint8)
+    starts = np.r_[0, np.flatnonzero(data == 10) + 1]
+    starts = starts[starts < len(data)]
+    visible = np.flatnonzero(~np.isin(data, (9, 10, 13, 32)))
+    first = np.searchsorted(visible, starts)
+    found = visible[np.minimum(first, len(visible) - 1)] if len(visible) else starts
+    ends = np.append(starts[1:], len(data))
+    held = (first < len(visible)) & (found < ends) & (data[found] != ord("#"))
+    return np.flatnonzero(held), starts[held]
+
+
+def _parse(
+    data: bytes, lines: NDArray[np.int64], offsets: NDArray[np.int64], statements: Statements, bad: list[BadRow], block: Block
+) -> list[int]:
+    """Parse the content lines of a block, or each of its parts where one is bad; return the places in `lines` of the statements taken."""
+    import pyoxigraph
+
+    taken: list[int] = []
+    parts = [(0, len(lines))]
+    while parts:
+        begin, end = parts.pop()
+        if begin == end:
+            continue
+        stop = int(offsets[end]) if end < len(offsets) else len(data)
+        part = data[int(offsets[begin]) : stop]
+        try:
+            found = list(pyoxigraph.parse(input=part, format=pyoxigraph.RdfFormat.N_TRIPLES)) if b"\0" not in part else []
+            problem = "" if len(found) == end - begin else "not one statement, or it does not end on its line"
+        except SyntaxError as error:
+            found, problem = [], _without_place(str(error.msg))
+        if not problem:
+            for statement in found:
+                statements.add(statement)
+            taken.extend(range(begin, end))
+        elif end - begin > 1:
+            step = max(1, (end - begin) // 16)
+            parts.extend((low, min(low + step, end)) for low in reversed(range(begin, end, step)))
+        else:
+            bad.append(_bad(part.split(b"\n")[0], problem, block, int(lines[begin]), int(offsets[begin])))
+    return taken
+
+
+def _bad(raw: bytes, problem: str, block: Block, line: int, offset: int) -> BadRow:
+    kind, reason = "syntax", problem
+    if b"\0" in raw:
+        kind, reason = "nul", "a NUL byte"
+    else:
+        try:
+            raw.decode()
+        except UnicodeDecodeError as error:
+            kind, reason = "utf-8", f"byte {error.start} of the row (0x{raw[error.start]:02x}) is not UTF-8"
+    return BadRow(kind, reason, block.line + line, block.offset + offset, excerpt(raw))
+
+
+def _without_place(message: str) -> str:
+    """Return the parser's message without its position, which counts from the part that it was given."""
+    return re.sub(r"^Parser error at line \d+ ", "", message)
