@@ -1,0 +1,204 @@
+"""Plan and execute: the model writes a plan, the graph answers it.
+
+Paper: CogMG: Collaborative Augmentation Between Large Language Model and Knowledge Graph, ACL 2024 (demo), arXiv 2406.17231.
+
+As in CogMG a fine-tuned model turns the question into a program and an executor runs it; unlike in its demo code nothing the model wrote is
+ever evaluated as code, the plan is parsed strictly, and a count of 0 is an answer. The steps, and the status of a question that ends there:
+
+    generate -> parse (`unparsable`) -> link each name (`unlinked`) -> execute within a budget (`over_budget`, `empty`) -> prove
+
+A name links to several candidates. Combinations of candidates are tried best first (the sum of their scores), at most `combinations` of
+them, and the first that gives anything is the answer. With topics given, names link among the topics only, so that a slip of the model's
+copying is repaired. Answers stand in the executor's order, ascending by node id.
+"""
+
+from __future__ import annotations
+
+import heapq
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from raykg.answer.question import Answer, Question
+from raykg.config.schema import NonNegativeInt, PositiveFloat, PositiveInt, config
+from raykg.data.prompts import STOP, plan_prompt
+
+if TYPE_CHECKING:
+    from raykg.answer.generation import Generator
+    from raykg.kg.graph import KnowledgeGraph
+    from raykg.kg.linking import Candidate, Linker
+    from raykg.kg.logical_form import Budget, LogicalForm, Proof, Result
+
+SEARCH: dict[str, list[int]] = {"beams": [1, 4], "candidates": [1, 5, 10]}
+
+
+@config
+class Config:
+    """How plans are written, linked and run."""
+
+    max_tokens: PositiveInt = 64
+    """New tokens of a plan; on MetaQA the median is below 12."""
+    beams: PositiveInt = 1
+    """With more than one, questions whose greedy plan gives nothing are planned again with so many beams; costs as many times the work."""
+    candidates: PositiveInt = 5
+    """Nodes a name may mean."""
+    combinations: PositiveInt = 16
+    """Most combinations of candidates that are executed for one plan."""
+    triples: PositiveInt = 1_000_000
+    """Triples that one execution may visit."""
+    answers: PositiveInt = 100_000
+    """Answers that one execution may give."""
+    seconds: PositiveFloat = 5.0
+    """Wall time for all executions of one question."""
+    proved: NonNegativeInt = 20
+    """Answers that the proof covers, the first ones; 0 makes no proof."""
+
+
+class PlanExecute:
+    """Answers by executing the plan that a fine-tuned model writes.
+
+    Abilities: batches; names shared by several nodes; topics given or linked; counts; proofs; further beams for plans that fail.
+    Not supported: questions that no plan can express; their status says so.
+    """
+
+    name = "plan_execute"
+
+    def __init__(self, config: Config, graph: KnowledgeGraph, linker: Linker, generator: Generator) -> None:
+        """Hold what answering needs."""
+        self.config = config
+        self.graph = graph
+        self.linker = linker
+        self.generator = generator
+
+    def answer(self, questions: Sequence[Question]) -> list[Answer]:
+        """Return one answer per question, in order."""
+        started = time.perf_counter()
+        prompts = [plan_prompt(question.text) for question in questions]
+        texts = self.generator.generate(prompts, self.config.max_tokens, STOP)
+        answers = [self._ground(question, text) for question, text in zip(questions, texts, strict=True)]
+        failed = [row for row, answer in enumerate(answers) if answer.status != "answered"]
+        if self.config.beams > 1 and failed:
+            beams = self.generator.generate_beams([prompts[row] for row in failed], self.config.max_tokens, STOP, self.config.beams)
+            for row, candidates in zip(failed, beams, strict=True):
+                tried = (self._ground(questions[row], text) for text in candidates)
+                answers[row] = next((answer for answer in tried if answer.status == "answered"), answers[row])
+        share = (time.perf_counter() - started) / max(1, len(questions))
+        return [replace(answer, seconds=share) for answer in answers]
+
+    def run(self, plan: str, question: Question | None = None) -> Answer:
+        """Return the answer to a plan that is given as text; names link among the question's topics where it has any."""
+        return self._ground(question or Question(""), plan)
+
+    def _ground(self, question: Question, text: str) -> Answer:
+        """Parse, link, execute and prove one plan."""
+        from raykg.kg.logical_form import ParseError, entities, parse, write
+
+        answer = Answer(strategy=self.name, status="unparsable", plan=text.strip(), raw=text, version=self.graph.version)
+        try:
+            form = parse(text.strip(), self.graph)
+        except ParseError as error:
+            return replace(answer, error=str(error))
+        answer = replace(answer, plan=write(form))
+        names = list(dict.fromkeys(entity.name for entity in entities(form)))
+        found = self._link(names, question)
+        unknown = [name for name, candidates in zip(names, found, strict=True) if not candidates]
+        if unknown:
+            where = "the graph" if question.topics is None else "the topics given"
+            return replace(answer, status="unlinked", error=f"{unknown[0]!r}: nothing in {where} is called so")
+        return self._execute(form, names, found, answer)
+
+    def _link(self, names: Sequence[str], question: Question) -> list[list[Candidate]]:
+        """Return the candidates of each name; of topics, where they are given."""
+        limit = self.config.candidates
+        if question.topics is None:
+            return self.linker.link_many(names, limit)
+        topics = question.topic_ids
+        nodes = [[node] for node in topics] if topics else [[one.node for one in self.linker.link(name, limit)] for name in question.topics]
+        among = [node for group in nodes for node in group]
+        found = [self.linker.link(name, limit, among=among) for name in names]
+        missed = [place for place, candidates in enumerate(found) if not candidates]
+        if len(names) == len(nodes) and missed:  # one name per topic: a name that resembles none is the topic that is left
+            used = {candidate.node for candidates in found for candidate in candidates}
+            left = [group for group in nodes if not used.intersection(group)]
+            if len(missed) == 1 == len(left):
+                found[missed[0]] = self._as_candidates(left[0])
+        return found
+
+    def _as_candidates(self, nodes: Sequence[int]) -> list[Candidate]:
+        from raykg.kg.linking import Candidate
+
+        return [Candidate(node, 0.0, "fuzzy") for node in nodes]
+
+    def _execute(self, form: LogicalForm, names: Sequence[str], found: Sequence[Sequence[Candidate]], answer: Answer) -> Answer:
+        """Execute combinations of candidates, best first, until one gives something."""
+        from raykg.kg.logical_form import Budget, BudgetExceeded, Count, bind, execute
+
+        deadline = time.monotonic() + self.config.seconds
+        zero: Answer | None = None
+        empty, stopped, best = False, "", None
+        for total, nodes in _best_first(found, self.config.combinations):
+            best = total if best is None else best
+            if zero is not None and total < best:
+                break  # a count of nothing yields only to nodes of the same name, not to names that look alike
+            budget = Budget(triples=self.config.triples, answers=self.config.answers, seconds=max(0.0, deadline - time.monotonic()))
+            bound = bind(form, dict(zip(names, nodes, strict=True)))
+            try:
+                result = execute(bound, self.graph, budget)
+            except BudgetExceeded as error:
+                stopped = stopped or str(error)
+                if error.what == "seconds":
+                    break
+                continue
+            if result.empty:
+                empty = True
+            elif isinstance(form, Count) and result.count == 0:
+                zero = zero or self._answered(bound, result, answer, budget)
+            else:
+                return self._answered(bound, result, answer, budget)
+        if zero is not None:
+            return zero
+        if stopped or not empty:
+            return replace(answer, status="over_budget", error=stopped)
+        return replace(answer, status="empty", error="the plan ran and found nothing")
+
+    def _answered(self, bound: LogicalForm, result: Result, answer: Answer, budget: Budget) -> Answer:
+        ids = tuple(int(node) for node in result.answers)
+        proof = self._prove(bound, result, budget) if self.config.proved else None
+        return replace(
+            answer,
+            status="answered",
+            answers=tuple(self.graph.labels(result.answers)) if result.count is None else (str(result.count),),
+            ids=ids,
+            count=result.count,
+            proof=proof,
+            citations=() if proof is None else tuple(triple.id for triple in proof.triples),
+        )
+
+    def _prove(self, bound: LogicalForm, result: Result, budget: Budget) -> Proof | None:
+        from raykg.kg.logical_form import BudgetExceeded, prove
+
+        try:
+            return prove(bound, self.graph, result, limit=self.config.proved, budget=replace(budget, seconds=self.config.seconds))
+        except BudgetExceeded:  # keeping the edges costs a little more than executing did
+            return None
+
+
+def _best_first(found: Sequence[Sequence[Candidate]], limit: int) -> Iterator[tuple[float, tuple[int, ...]]]:
+    """Yield (total score, one node per name) by falling score, at most `limit`; ties by the candidates' ranks."""
+
+    def entry(ranks: tuple[int, ...]) -> tuple[float, tuple[int, ...]]:
+        return -round(sum(found[name][rank].score for name, rank in enumerate(ranks)), 6), ranks
+
+    heap = [entry((0,) * len(found))]
+    seen = {heap[0][1]}
+    for _ in range(limit):
+        if not heap:
+            return
+        negative, ranks = heapq.heappop(heap)
+        yield -negative, tuple(found[name][rank].node for name, rank in enumerate(ranks))
+        for name, rank in enumerate(ranks):
+            after = (*ranks[:name], rank + 1, *ranks[name + 1 :])
+            if rank + 1 < len(found[name]) and after not in seen:
+                seen.add(after)
+                heapq.heappush(heap, entry(after))

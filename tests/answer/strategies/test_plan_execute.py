@@ -1,0 +1,172 @@
+"""Every way through plan-and-execute, on the film graph, with the plans written by the test."""
+
+import itertools
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from raykg.answer.question import AnswerError, Question
+from raykg.answer.strategies.plan_execute import Config, PlanExecute, _best_first
+from raykg.kg.linking import Candidate, Linker
+from raykg.kg.logical_form import verify
+from tests.answer.stubs import Writer
+from tests.graphs import film_graph
+
+
+@pytest.fixture(scope="module")
+def graph(tmp_path_factory):
+    return film_graph(tmp_path_factory.mktemp("films"))
+
+
+@pytest.fixture(scope="module")
+def linker(graph, tmp_path_factory):
+    return Linker(graph, cache=tmp_path_factory.mktemp("index"))
+
+
+def ask(graph, linker, plan, question=None, beams=(), **settings):
+    question = question or Question("q")
+    strategy = PlanExecute(Config(**settings), graph, linker, Writer({question.text: plan}, {question.text: list(beams)}))
+    return strategy.answer([question])[0]
+
+
+def test_a_plan_is_parsed_linked_executed_and_proved(graph, linker):
+    answer = ask(graph, linker, " Alien > directed by")
+    assert (answer.status, answer.answers) == ("answered", ("Ridley Scott",))
+    assert answer.ids == (graph.node("ridley_scott"),)
+    assert answer.plan == "Alien > directed by"
+    assert answer.version == answer.proof.version == graph.version
+    assert verify(answer.proof, graph)
+    assert answer.citations == tuple(triple.id for triple in answer.proof.triples) != ()
+    assert answer.seconds > 0
+    assert answer.raw == " Alien > directed by"
+
+
+def test_a_batch_keeps_its_order(graph, linker):
+    plans = {"one": "Alien > directed by", "two": "nonsense > > x", "three": "Amélie > in language"}
+    strategy = PlanExecute(Config(), graph, linker, Writer(plans))
+    answers = strategy.answer([Question(text) for text in plans])
+    assert [answer.answers for answer in answers] == [("Ridley Scott",), (), ("french",)]
+    assert [answer.status for answer in answers] == ["answered", "unparsable", "answered"]
+    assert strategy.answer([]) == []
+
+
+@pytest.mark.parametrize(
+    ("plan", "status", "error"),
+    [
+        ("Alien > > directed by", "unparsable", "expected"),
+        ("", "unparsable", ""),
+        ("__import__('os').system('x')", "unlinked", "nothing in the graph is called so"),
+        ("Alien > directed", "unparsable", "directed by"),  # did you mean
+        ("qqqqzzzz > directed by", "unlinked", "'qqqqzzzz': nothing in the graph is called so"),
+        ("Ridley Scott > directed by", "empty", "found nothing"),
+    ],
+)
+def test_the_status_says_which_step_failed(graph, linker, plan, status, error):
+    answer = ask(graph, linker, plan)
+    assert answer.status == status
+    assert error in answer.error
+    assert answer.answers == answer.ids == answer.citations == ()
+    assert answer.proof is None
+
+
+def test_of_nodes_that_share_a_name_the_first_that_gives_something_answers(graph, linker):
+    both = {graph.node("f4"), graph.node("f5")}
+    assert {candidate.node for candidate in linker.link("Heat")[:2]} == both
+    for actor, film in [("Burt Reynolds", "f5"), ("Al Pacino", "f4")]:
+        answer = ask(graph, linker, f"(Heat > starred actors) & {actor}")
+        assert answer.answers == (actor,), "whichever Heat the linker puts first"
+        assert answer.proof.entities[0].key == film
+        one = ask(graph, linker, f"(Heat > starred actors) & {actor}", combinations=1)
+        assert one.status == ("answered" if linker.link("Heat")[0].node == graph.node(film) else "empty")
+
+
+def test_a_count_of_zero_is_an_answer(graph, linker):
+    answer = ask(graph, linker, "count(Ridley Scott < starred actors)")
+    assert (answer.status, answer.count, answer.answers, answer.ids) == ("answered", 0, ("0",), ())
+    assert verify(answer.proof, graph)
+
+
+def test_a_count_of_zero_yields_to_nodes_of_the_same_name_only(graph, linker):
+    for actor in ("Burt Reynolds", "Al Pacino"):
+        assert ask(graph, linker, f"count((Heat > starred actors) & {actor})").count == 1
+    similar = [candidate.node for candidate in linker.link("Alien")]
+    assert ask(graph, linker, "count((Alien > starred actors) & Michael Biehn)").count == 0, f"Aliens must not answer for Alien ({similar})"
+
+
+def test_counts_are_counted(graph, linker):
+    answer = ask(graph, linker, "count(Sigourney Weaver < starred actors)")
+    assert (answer.count, answer.answers) == (3, ("3",))
+
+
+def test_topics_given_repair_a_slip_of_copying(graph, linker):
+    question = Question("who directed [Alien]?", ("Alien",), (graph.node("f1"),))
+    for written in ("Alien", "alien", "Aliens", "Alein", "Something else entirely"):
+        assert ask(graph, linker, f"{written} > directed by", question).answers == ("Ridley Scott",), written
+
+
+def test_topics_given_by_name_link_to_all_nodes_of_that_name(graph, linker):
+    question = Question("who was in [Heat] with [Burt Reynolds]?", ("Heat", "Burt Reynolds"))
+    answer = ask(graph, linker, "(Heat > starred actors) & Burt Reynolds", question)
+    assert answer.answers == ("Burt Reynolds",)
+
+
+def test_topics_given_forbid_other_entities(graph, linker):
+    question = Question("?", ("Alien", "Amélie"), (graph.node("f1"), graph.node("f6")))
+    answer = ask(graph, linker, "Robert De Niro < starred actors", question)
+    assert answer.status == "unlinked"
+    assert "nothing in the topics given is called so" in answer.error
+
+
+def test_a_budget_is_kept_and_named(graph, linker):
+    answer = ask(graph, linker, "english < in language", triples=3)
+    assert answer.status == "over_budget"
+    assert "budget.triples (3)" in answer.error
+    assert ask(graph, linker, "english < in language", answers=2).status == "over_budget"
+    assert ask(graph, linker, "english < in language", seconds=1e-9).status == "over_budget"
+
+
+def test_further_beams_are_asked_only_for_plans_that_gave_nothing(graph, linker):
+    plans = {"good": "Alien > directed by", "bad": "Alien > directed", "hopeless": "x > y"}
+    beams = {"bad": ["Alien > directed", "Ridley Scott > directed by", "Aliens > directed by", "Heat > directed by"], "hopeless": ["x > y"]}
+    writer = Writer(plans, beams)
+    strategy = PlanExecute(Config(beams=4), graph, linker, writer)
+    answers = strategy.answer([Question(text) for text in plans])
+    assert [answer.answers for answer in answers] == [("Ridley Scott",), ("James Cameron",), ()]
+    assert [answer.status for answer in answers] == ["answered", "answered", "unparsable"]
+    assert len(writer.asked_beams) == 2
+    PlanExecute(Config(beams=1), graph, linker, writer).answer([Question("bad")])
+    assert len(writer.asked_beams) == 2
+
+
+def test_proofs_can_be_bounded_or_left_out(graph, linker):
+    assert ask(graph, linker, "english < in language", proved=0).proof is None
+    answer = ask(graph, linker, "english < in language", proved=2)
+    assert len(answer.proof.answers) == 2 < len(answer.answers)
+    assert verify(answer.proof, graph)
+
+
+def test_an_answer_travels_as_json(graph, linker):
+    import json
+
+    plain = json.loads(json.dumps(ask(graph, linker, "Alien > directed by").to_dict()))
+    assert plain["answers"] == ["Ridley Scott"]
+    assert verify(plain["proof"], graph)
+
+
+def test_topics_and_ids_must_pair_up():
+    with pytest.raises(AnswerError, match=r"topics \(2\) and topic_ids \(1\) must be as many"):
+        Question("?", ("a", "b"), (1,))
+
+
+scores = st.lists(st.lists(st.integers(1, 5), min_size=1, max_size=4), min_size=1, max_size=3)
+
+
+@given(scores, st.integers(1, 20))
+@settings(deadline=None, max_examples=100)
+def test_combinations_come_best_first_each_once(lists, limit):
+    found = [[Candidate(100 * n + r, s / 5, "exact") for r, s in enumerate(sorted(one, reverse=True))] for n, one in enumerate(lists)]
+    drawn = list(_best_first(found, limit))
+    every = sorted((-round(sum(c.score for c in combination), 6)) for combination in itertools.product(*found))
+    assert [-total for total, _ in drawn] == pytest.approx(every[:limit])
+    assert len({nodes for _, nodes in drawn}) == len(drawn)
