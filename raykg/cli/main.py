@@ -1,8 +1,8 @@
 """`raykg COMMAND ...`: finds a command in the table below and imports nothing but that command's file.
 
-A command's file exposes `app` (a `typer.Typer`, for a group of commands) or `command` (one function with Typer's annotations). Its docstring
-is the help: the indented lines under `Examples:` are shown as they stand, the sections after it (`Raises:` and the like) are for readers of
-the code. A `RaykgError` is the user's to repair and is printed in one line without a traceback.
+A command's file exposes `app` (a `typer.Typer`, for a group of commands) or `command` (one function with Typer's annotations). Its
+docstring is the help: the indented lines under `Examples:` are shown as they stand, the sections after it (`Raises:` and the like) are
+for readers of the code. A `RaykgError` is the user's to repair and is printed in one line without a traceback.
 """
 
 from __future__ import annotations
