@@ -8,13 +8,13 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from tests.train.tiny_task import TinyTask
 
 from raykg.config.schema import chosen
 from raykg.train.engines import Engine, Optimiser
 from raykg.train.loop import Loop, Plan
 from raykg.train.ranks import Ranks
 from raykg.train.settings import TrainConfig
+from tests.train.tiny_task import TinyTask
 
 
 @dataclass(frozen=True)

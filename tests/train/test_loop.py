@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 import torch
+
 from tests.train.gloo_group import run_group
 from tests.train.group_jobs import Case, adapter_hash, interrupt_and_resume, train_all
 

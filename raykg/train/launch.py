@@ -1,0 +1,318 @@
+"""From `resources:` to Ray Train: the only file of this room that knows Ray.
+
+    start_ray(resources, logs)                                # a laptop is a one-node cluster
+    fit("raykg.train.finetune:train_worker", arguments, resources, folder, on_record)
+    tables = map_shards("raykg.train.finetune:evaluate_shard", [arguments, ...], resources)
+
+The truth of a run is its own folder: a worker group that Ray Train starts anew, a second `fit()` after a lost controller and a second
+`raykg train` all go on from the newest checkpoint whose hashes are right. Ray's own list of checkpoints would be a second truth (a run
+refuses to start when it names one that is gone), so nothing is registered there, and each attempt is a Ray run of its own.
+
+What crosses to the workers is a function's name and a small dictionary. What workers print goes to `<folder>/logs`; the driver reads
+`metrics.jsonl` as it grows.
+"""
+
+from __future__ import annotations
+
+import importlib
+import json
+import logging
+import os
+import sys
+import threading
+import time
+import traceback
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from raykg.config.errors import RaykgError
+from raykg.train.errors import TrainError
+from raykg.train.settings import ResourcesConfig
+
+_log = logging.getLogger(__name__)
+_OBJECT_STORE = 1 << 30  # bytes; token batches are small, and Ray's default of 30 % of the memory is the model's
+_POLL = 0.3  # seconds between looks at metrics.jsonl
+_FAILURE = "failure.json"
+_NOT_RETRIED = (RaykgError, TypeError, ValueError, LookupError, AttributeError, ImportError, NotImplementedError)
+
+Arguments = Mapping[str, Any]  # JSON-like
+OnRecord = Callable[[Mapping[str, Any]], None]
+
+
+def start_ray(resources: ResourcesConfig, logs: Path) -> None:
+    """Connect to `resources.address`, or start Ray here with the logical CPUs that the run needs; keep a Ray that is already there.
+
+    Token authentication stays as Ray sets it up: on, for a cluster that starts here.
+
+    Raises:
+        TrainError: the Ray that is there has too few CPUs or GPUs; the arithmetic is in the message.
+    """
+    logs.mkdir(parents=True, exist_ok=True)
+    quieten(logs)
+    import ray
+
+    if not ray.is_initialized():
+        if resources.address is not None:
+            ray.init(address=resources.address, log_to_driver=False, configure_logging=False)
+        else:
+            ray.init(
+                num_cpus=resources.logical_cpus,
+                include_dashboard=False,
+                log_to_driver=False,
+                configure_logging=False,
+                object_store_memory=_OBJECT_STORE,
+            )
+    import ray.data
+
+    ray.data.DataContext.get_current().enable_progress_bars = False
+    check_size(resources, ray.cluster_resources())
+
+
+def check_size(resources: ResourcesConfig, cluster: Mapping[str, float]) -> None:
+    """Refuse a cluster in which the workers would leave no CPU for Ray Data, or would wait for GPUs for ever.
+
+    Raises:
+        TrainError: with the arithmetic.
+    """
+    cpus, gpus = int(cluster.get("CPU", 0)), cluster.get("GPU", 0.0)
+    if resources.logical_cpus > cpus:
+        raise TrainError(
+            f"resources: {resources.workers} workers x {resources.cpus_per_worker} CPUs + {resources.data_cpus} for Ray Data = "
+            f"{resources.logical_cpus} logical CPUs, Ray has {cpus}: without its own the data would never arrive; "
+            f"start Ray with more logical CPUs (ray start --num-cpus={resources.logical_cpus}) or lower resources.workers"
+        )
+    if (asked := resources.workers * resources.gpus_per_worker) > gpus:
+        raise TrainError(
+            f"resources: {resources.workers} workers x {resources.gpus_per_worker:g} GPUs = {asked:g}, Ray has {gpus:g}: "
+            "lower resources.workers or resources.gpus_per_worker"
+        )
+
+
+def fit(function: str, arguments: Arguments, resources: ResourcesConfig, folder: Path, on_record: OnRecord) -> None:
+    """Run `function(arguments)` on every worker under Ray Train until it ends, and hand on what the first worker records.
+
+    Lost workers are replaced up to `max_failures` times by Ray Train, a lost controller by a new `fit()`. Mistakes that would only happen
+    again (wrong values, wrong types) end the run at once. Ctrl-C stops the workers; the run's folder stays as it is.
+
+    Raises:
+        TrainError: the workers failed too often or for good; the message is the first failure's, and names the log.
+    """
+    folder = folder.absolute()
+    (folder / "logs").mkdir(parents=True, exist_ok=True)
+    for attempt in range(resources.max_failures + 1):
+        name = f"attempt-{time.strftime('%Y%m%d-%H%M%S')}-{attempt}"
+        config = {
+            "function": function,
+            "arguments": dict(arguments),
+            "folder": str(folder),
+            "attempt": name,
+            "threads": _threads(resources),
+        }
+        error = _fit_once(config, resources, folder, name, on_record)
+        if (failure := _failure(folder, name)) is not None:
+            raise TrainError(f"{failure} (details in {folder / 'logs'})")
+        if error is None:
+            return
+        if not _controller_lost(error):
+            raise TrainError(f"training failed: {_last_line(error)} (details in {folder / 'logs'}; the same command resumes)") from error
+        _log.warning("Ray Train's controller was lost; starting it again from the newest checkpoint")
+    raise TrainError(f"training failed: Ray Train's controller was lost {resources.max_failures + 1} times (details in {folder / 'logs'})")
+
+
+def map_shards(function: str, shards: Sequence[Arguments], resources: ResourcesConfig, logs: Path) -> list[Any]:
+    """Call `function(arguments)` once per shard as Ray tasks beside each other, and return the results in order.
+
+    Raises:
+        TrainError: a shard failed; the message is its error's.
+    """
+    import ray
+
+    task = ray.remote(num_cpus=resources.cpus_per_worker, num_gpus=resources.gpus_per_worker, max_retries=resources.max_failures)(_shard)
+    calls = [task.remote(function, dict(shard), str(logs.absolute()), number, _threads(resources)) for number, shard in enumerate(shards)]
+    try:
+        return list(ray.get(calls))
+    except ray.exceptions.RayTaskError as error:
+        cause = getattr(error, "cause", None)
+        if isinstance(cause, RaykgError):
+            raise cause from None
+        raise TrainError(f"{function} failed: {_last_line(error)} (details in {logs})") from error
+
+
+def quieten(logs: Path) -> None:
+    """Send what Ray, DeepSpeed and transformers log in this process to `<logs>/driver.log`, and nothing of it to the console."""
+    import ray._private.worker
+
+    ray._private.worker._worker_logs_enabled = False  # "a worker died" comes without a logger; the session's own logs have it too
+    logs.mkdir(parents=True, exist_ok=True)
+    handler = logging.FileHandler(logs / "driver.log", encoding="utf-8")
+    handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(name)s: %(message)s"))
+    for name in ("ray", "ray.data", "ray.train", "ray.tune", "DeepSpeed", "transformers", "py.warnings"):
+        logger = logging.getLogger(name)
+        for old in [*logger.handlers]:
+            logger.removeHandler(old)
+        logger.addHandler(handler)
+        logger.propagate = False
+    logging.captureWarnings(True)
+    os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")  # what the next Ray does anyway; silences its warning
+    os.environ.setdefault("TRANSFORMERS_VERBOSITY", "error")
+    os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
+
+
+def _fit_once(config: dict[str, Any], resources: ResourcesConfig, folder: Path, name: str, on_record: OnRecord) -> BaseException | None:
+    """Run Ray Train beside the loop that reads the metrics: Ctrl-C then reaches us, not Ray's own handler."""
+    outcome: list[BaseException | None] = []
+    reader = follow(folder / "metrics.jsonl")
+    next(reader)  # what an earlier attempt wrote is not news
+
+    def run() -> None:
+        try:
+            _trainer(config, resources, folder, name).fit()
+            outcome.append(None)
+        except BaseException as error:  # noqa: BLE001 - carried to the caller's thread
+            outcome.append(error)
+
+    thread = threading.Thread(target=run, name="ray-train", daemon=True)
+    thread.start()
+    try:
+        while thread.is_alive():
+            thread.join(_POLL)
+            for record in next(reader):
+                on_record(record)
+    except KeyboardInterrupt:
+        import ray
+
+        ray.shutdown()  # ends this driver's workers; a cluster that we only joined lives on
+        raise
+    for record in next(reader):
+        on_record(record)
+    return outcome[0]
+
+
+def _trainer(config: dict[str, Any], resources: ResourcesConfig, folder: Path, name: str) -> Any:  # noqa: ANN401 - Ray is untyped
+    from ray.train import FailureConfig, RunConfig, ScalingConfig
+    from ray.train.torch import TorchConfig, TorchTrainer
+
+    gpus = resources.gpus_per_worker
+    share = {"CPU": resources.cpus_per_worker} | ({"GPU": gpus} if gpus else {})
+    return TorchTrainer(
+        _worker,
+        train_loop_config=config,
+        torch_config=TorchConfig(backend="nccl" if gpus else "gloo"),
+        scaling_config=ScalingConfig(num_workers=resources.workers, use_gpu=gpus > 0, resources_per_worker=share),
+        run_config=RunConfig(
+            name=name, storage_path=str(folder / "ray"), failure_config=FailureConfig(max_failures=resources.max_failures)
+        ),
+    )
+
+
+def _worker(config: dict[str, Any]) -> None:
+    """Run on each of Ray Train's workers: logs to a file, threads pinned, then the recipe's own function."""
+    import ray.train
+
+    folder = Path(config["folder"])
+    rank = ray.train.get_context().get_world_rank()
+    if _failure(folder, config["attempt"]) is not None:
+        return  # Ray Train starts the group again after any error; this one would only happen again
+    _redirect(folder / "logs" / f"worker-{rank}.log")
+    _pin(config["threads"])
+    _take_device()
+    try:
+        _resolve(config["function"])(config["arguments"])
+    except _NOT_RETRIED as error:
+        traceback.print_exc()
+        message = str(error) if isinstance(error, RaykgError) else f"{type(error).__name__}: {error}"
+        partial = folder / "logs" / f"{_FAILURE}.{rank}"
+        partial.write_text(json.dumps({"attempt": config["attempt"], "message": message}), encoding="utf-8")
+        partial.rename(folder / "logs" / _FAILURE)
+        raise
+    finally:
+        sys.stdout.flush()
+        sys.stderr.flush()
+
+
+def _shard(function: str, arguments: dict[str, Any], logs: str, number: int, threads: int) -> Any:  # noqa: ANN401
+    _redirect(Path(logs) / f"{function.partition(':')[2]}-{number}.log")
+    _pin(threads)
+    return _resolve(function)(arguments)
+
+
+def _resolve(function: str) -> Callable[[Arguments], Any]:
+    module, _, name = function.partition(":")
+    found: Callable[[Arguments], Any] = getattr(importlib.import_module(module), name)
+    return found
+
+
+def _redirect(file: Path) -> None:
+    """Let everything that this process prints, C++ included, be appended to a file."""
+    file.parent.mkdir(parents=True, exist_ok=True)
+    descriptor = os.open(file, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644)
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os.dup2(descriptor, 1)
+    os.dup2(descriptor, 2)
+    os.close(descriptor)
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s", force=True)
+
+
+def _pin(threads: int) -> None:
+    """Keep torch to its share of the cores: two workers with a thread per core each are slower than one."""
+    import torch
+
+    os.environ["OMP_NUM_THREADS"] = str(threads)
+    torch.set_num_threads(threads)
+
+
+def _take_device() -> None:
+    """Make the GPU that Ray gave this worker torch's current one, where there is one."""
+    import ray.train.torch
+    import torch
+
+    device = ray.train.torch.get_device()
+    if device.type == "cuda":
+        torch.cuda.set_device(device)
+
+
+def _threads(resources: ResourcesConfig) -> int:
+    return resources.threads or resources.cpus_per_worker
+
+
+def _failure(folder: Path, attempt: str) -> str | None:
+    try:
+        failure = json.loads((folder / "logs" / _FAILURE).read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return None
+    return str(failure["message"]) if failure["attempt"] == attempt else None
+
+
+def _controller_lost(error: BaseException) -> bool:
+    import ray
+
+    return isinstance(error, ray.exceptions.RayActorError)
+
+
+def _last_line(error: BaseException) -> str:
+    lines = [line for line in str(error).splitlines() if line.strip()]
+    return lines[-1].strip() if lines else type(error).__name__
+
+
+def follow(path: Path) -> Iterator[list[dict[str, Any]]]:
+    """Yield, at each `next`, the records that were appended since the last; a file that was cut back is read on from its new end.
+
+    The first list holds what is there already.
+    """
+    newest, node, offset = 0.0, -1, 0
+    while True:
+        records: list[dict[str, Any]] = []
+        if path.exists():
+            with path.open("rb") as stream:
+                status = os.fstat(stream.fileno())
+                if status.st_ino != node or status.st_size < offset:
+                    node, offset = status.st_ino, 0
+                stream.seek(offset)
+                whole = stream.read().rpartition(b"\n")[0]
+            offset += len(whole) + 1 if whole else 0
+            found = [json.loads(line) for line in whole.splitlines()]
+            records = [record for record in found if record.get("time", 0.0) > newest]
+            newest = max([newest, *(record["time"] for record in records)])
+        yield records
