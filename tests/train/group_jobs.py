@@ -120,3 +120,70 @@ def interrupt_and_resume(ranks: Ranks, case: Case, folder: str) -> list[dict[str
 def adapter_hash(folder: Path, step: int) -> str:
     """Return the hash of the adapter that a checkpoint exports."""
     return hashlib.sha256((folder / f"step-{step:08d}/export/adapter_model.safetensors").read_bytes()).hexdigest()
+
+
+def save_under_zero3(ranks: Ranks, folder: str) -> dict[str, Any]:
+    """Save an adapter under ZeRO 3 in the naive way and in the engine's, and go on training."""
+    case = Case(engine="deepspeed", settings={"zero": 3, "persistence_threshold": 0}, steps=4)
+    task, engine = build(ranks, case)
+    engine.model.train()
+    module: Any = engine.model.module
+    module.save_pretrained(f"{folder}/naive-{ranks.rank}", save_embedding_layers=False)
+    with engine.whole() as whole:
+        if ranks.first:
+            task.export(whole, Path(folder) / "export")
+        gathered = {name: p.detach().clone() for name, p in whole.named_parameters() if p.requires_grad}
+    ranks.barrier()
+    quiet = train(ranks, replace(case, checkpoint_every=9), f"{folder}/quiet")
+    looked = train(ranks, replace(case, checkpoint_every=9, evaluate_every=1, evaluate_rows=6), f"{folder}/looked")
+    plain = TinyTask(0, 1, lora=False).model()
+    from peft import PeftModel
+
+    reloaded = PeftModel.from_pretrained(plain, f"{folder}/export", is_trainable=True)
+    same = all(torch.equal(p, gathered[name]) for name, p in reloaded.named_parameters() if "lora_" in name)
+    return {
+        "naive": count_empty(Path(folder) / f"naive-{ranks.rank}"),
+        "export": count_empty(Path(folder) / "export"),
+        "reloaded_equals_gathered": same and len(gathered) == 28,
+        "losses_without": [r["loss"] for r in quiet["records"] if r["kind"] == "step"],
+        "losses_with_evaluation": [r["loss"] for r in looked["records"] if r["kind"] == "step"],
+    }
+
+
+def count_empty(folder: Path) -> dict[str, int]:
+    """Count the tensors of an adapter file, and those without elements."""
+    from safetensors.torch import load_file
+
+    tensors = load_file(folder / "adapter_model.safetensors")
+    return {"tensors": len(tensors), "empty": sum(t.numel() == 0 for t in tensors.values())}
+
+
+def wrong_loads(ranks: Ranks, folder: str) -> dict[str, str]:
+    """Load checkpoints into engines that did not write them; return the messages."""
+    from raykg.train.errors import CheckpointError
+
+    cases = {
+        "torch": Case(),
+        "zero0": Case(engine="deepspeed", settings={"zero": 0}),
+        "zero2": Case(engine="deepspeed", settings={"zero": 2}),
+    }
+    engines = {name: build(ranks, case)[1] for name, case in cases.items()}
+    for name, engine in engines.items():
+        target = Path(folder) / name
+        target.mkdir(exist_ok=True)
+        engine.save(target)
+    ranks.barrier()
+    whole = build(ranks, Case(lora=False))[1]
+    loads = {
+        "deepspeed->torch": (engines["torch"], "zero0"),
+        "torch->deepspeed": (engines["zero0"], "torch"),
+        "zero2->zero0": (engines["zero0"], "zero2"),
+        "other model": (whole, "torch"),
+    }
+    messages = {}
+    for name, (engine, source) in loads.items():
+        try:
+            engine.load(Path(folder) / source)
+        except CheckpointError as error:
+            messages[name] = str(error)
+    return messages

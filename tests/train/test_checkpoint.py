@@ -1,0 +1,105 @@
+"""A checkpoint is complete or absent, and a broken one is named before anything opens its files."""
+
+from __future__ import annotations
+
+import json
+import logging
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from raykg.train import checkpoint
+from raykg.train.checkpoint import Position
+from raykg.train.errors import CheckpointError
+
+
+def write(root: Path, step: int, metrics: dict[str, float] | None = None) -> Path:
+    partial = checkpoint.begin(root, step)
+    (partial / "engine" / "state.safetensors").write_bytes(b"weights" * step)
+    (partial / "export" / "adapter.json").write_text("{}")
+    return checkpoint.commit(root, Position(step, "torch", 2, 3, {"kg": "v1"}, metrics or {}))
+
+
+def test_what_was_written_is_read(tmp_path: Path) -> None:
+    folder = write(tmp_path, 5, {"exact": 0.5})
+    assert checkpoint.read(folder) == Position(5, "torch", 2, 3, {"kg": "v1"}, {"exact": 0.5})
+    assert checkpoint.newest(tmp_path) == (folder, checkpoint.read(folder))
+    assert set(json.loads((folder / "manifest.json").read_text())["files"]) == {"engine/state.safetensors", "export/adapter.json"}
+
+
+def cut(file: Path) -> None:
+    file.write_bytes(file.read_bytes()[:-1])
+
+
+def alter(file: Path) -> None:
+    data = bytearray(file.read_bytes())
+    data[0] ^= 1
+    file.write_bytes(data)
+
+
+@pytest.mark.parametrize(
+    ("damage", "file", "message"),
+    [
+        (cut, "engine/state.safetensors", r"engine/state.safetensors: has 62 bytes, the manifest says 63$"),
+        (alter, "engine/state.safetensors", r"engine/state.safetensors: was altered: its sha256 is not the manifest's$"),
+        (Path.unlink, "export/adapter.json", r"export/adapter.json: is missing from the checkpoint$"),
+        (Path.unlink, "manifest.json", r"manifest.json: is missing: the checkpoint was never finished$"),
+        (cut, "manifest.json", r"manifest.json: is not a checkpoint's manifest"),
+        (lambda file: file.write_text("[]"), "manifest.json", r"manifest.json: is not a checkpoint's manifest"),
+        (lambda file: file.write_text('{"files": {}, "format": 99}'), "manifest.json", r"has format 99, this raykg reads 1$"),
+        (lambda file: file.write_text("print()"), "engine/evil.pt", r"engine/evil.pt: is not in the manifest"),
+    ],
+)
+def test_every_damage_is_named_and_the_one_before_is_taken(
+    tmp_path: Path, damage: Callable[[Path], object], file: str, message: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    before, broken = write(tmp_path, 6), write(tmp_path, 9)
+    damage(broken / file)
+    with pytest.raises(CheckpointError, match=message):
+        checkpoint.read(broken)
+    with caplog.at_level(logging.WARNING):
+        found = checkpoint.newest(tmp_path)
+    assert found is not None
+    assert found[0] == before
+    assert "step-00000009" in caplog.text
+
+
+def test_an_unfinished_save_is_absent(tmp_path: Path) -> None:
+    write(tmp_path, 2)
+    checkpoint.begin(tmp_path, 4)
+    found = checkpoint.newest(tmp_path)
+    assert found is not None
+    assert found[1].step == 2
+    checkpoint.prune(tmp_path, keep=1)
+    assert [path.name for path in tmp_path.iterdir()] == ["step-00000002"]
+
+
+def test_a_save_over_a_broken_one_replaces_it(tmp_path: Path) -> None:
+    cut(write(tmp_path, 2) / "engine/state.safetensors")
+    assert checkpoint.newest(tmp_path) is None
+    assert checkpoint.read(write(tmp_path, 2)).step == 2
+
+
+def test_the_best_and_the_last_are_kept(tmp_path: Path) -> None:
+    for step, metrics in enumerate([{"exact": 0.1}, {"exact": 0.9}, {}, {"exact": 0.4}, {}], start=1):
+        write(tmp_path, step, metrics)
+    assert checkpoint.best(tmp_path) == checkpoint.folder_of(tmp_path, 2)
+    assert checkpoint.is_best(tmp_path, {"exact": 0.9})
+    assert not checkpoint.is_best(tmp_path, {"exact": 0.8})
+    assert not checkpoint.is_best(tmp_path, {})
+    checkpoint.prune(tmp_path, keep=2)
+    assert [path.name for path in checkpoint.listed(tmp_path)] == ["step-00000002", "step-00000004", "step-00000005"]
+
+
+def test_of_losses_the_smallest_is_best_and_of_equals_the_latest(tmp_path: Path) -> None:
+    for step, loss in [(1, 0.5), (2, 0.25), (3, 0.25)]:
+        write(tmp_path, step, {"held_out_loss": loss, "exact": 1.0 / step})
+    assert checkpoint.best(tmp_path) == checkpoint.folder_of(tmp_path, 3)
+
+
+def test_without_evaluations_the_newest_is_best(tmp_path: Path) -> None:
+    assert checkpoint.best(tmp_path) is None
+    write(tmp_path, 1)
+    last = write(tmp_path, 2)
+    assert checkpoint.best(tmp_path) == last

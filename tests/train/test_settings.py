@@ -1,0 +1,26 @@
+"""Settings that contradict each other are refused in the words of their keys."""
+
+from __future__ import annotations
+
+import pytest
+
+from raykg.train.settings import ResourcesConfig, TrainConfig
+
+
+def test_steps_or_epochs() -> None:
+    with pytest.raises(ValueError, match=r"train.steps and train.epochs: give exactly one of them, found neither"):
+        TrainConfig()
+    with pytest.raises(ValueError, match="found both"):
+        TrainConfig(steps=1, epochs=1.0)
+    assert TrainConfig(steps=7).total_steps(100) == 7
+    assert TrainConfig(epochs=2.5).total_steps(10) == 25
+    assert TrainConfig(epochs=0.01).total_steps(10) == 1
+
+
+def test_a_micro_batch_is_part_of_a_batch() -> None:
+    with pytest.raises(ValueError, match=r"micro_batch \(9\) must be at most train.batch \(8\)"):
+        TrainConfig(steps=1, batch=8, micro_batch=9)
+
+
+def test_logical_cpus_leave_room_for_the_data() -> None:
+    assert ResourcesConfig(workers=3, cpus_per_worker=2, data_cpus=4).logical_cpus == 10
