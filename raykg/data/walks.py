@@ -56,13 +56,14 @@ def walk(table: StepTable, sources: Ints, steps: Ints, away: Bools, limit: int) 
 
     Args:
         table: steps of the graph.
-        sources: start of each question; int64 `[questions]`.
+        sources: start of each question, -1 where it has none and so no answers; int64 `[questions]`.
         steps: its steps, padded with -1 at the end; int64 `[questions, hops]`.
         away: whether the source is left out after every hop; bool `[questions]`.
         limit: edges that one question may visit in one hop.
     """
     questions = len(sources)
-    owner, node = np.arange(questions, dtype=np.int64), sources.astype(np.int64)
+    owner = np.flatnonzero(sources >= 0).astype(np.int64)
+    node = sources[owner].astype(np.int64)
     given_up = np.zeros(questions, dtype=np.bool_)
     edge_owners, edge_hashes = [np.zeros(0, dtype=np.int64)], [np.zeros(0, dtype=np.uint64)]
     for hop in range(steps.shape[1]):
