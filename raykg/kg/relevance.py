@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 
 from raykg.kg.adjacency import IntArray
 from raykg.kg.linking.folding import fold, fold_array
-from raykg.kg.linking.stop_words import STOP_WORDS
+from raykg.kg.linking.words import STOP_WORDS, likeness
 
 if TYPE_CHECKING:
     from raykg.kg.graph import KnowledgeGraph
@@ -31,7 +31,7 @@ _LONGEST_NAME = 10  # words
 _HINTS = {  # question words that say which relations answer, by English itself and not by any graph
     "when": ("year", "date", "time", "released", "born", "founded"),
     "where": ("country", "place", "city", "location", "located", "capital", "continent", "region"),
-    "who": ("person", "by"),
+    "who": ("person",),
     "wrote": ("written", "writer", "author"),
     "write": ("written", "writer", "author"),
     "played": ("starred", "actor", "actors", "cast"),
@@ -44,7 +44,9 @@ _HINTS = {  # question words that say which relations answer, by English itself 
     "speak": ("language", "languages"),
     "money": ("currency",),
     "kind": ("genre", "type"),
+    "kinds": ("genre", "type"),
     "type": ("genre", "kind"),
+    "types": ("genre", "kind"),
 }
 
 
@@ -130,18 +132,7 @@ def _coverage(graph: KnowledgeGraph, relations: IntArray, words: list[str]) -> N
         own = {word for name in (label, *(aliases or ())) for word in fold(name).split()}
         telling = own - STOP_WORDS or own
         for column, word in enumerate(words):
-            direct = max(_likeness(word, other) for other in telling)
-            hinted = max((_likeness(hint, other) for hint in _HINTS.get(word, ()) for other in telling), default=0.0)
+            direct = max(likeness(word, other) for other in telling)
+            hinted = max((likeness(hint, other) for hint in _HINTS.get(word, ()) for other in telling), default=0.0)
             found[row, column] = max(direct, 0.9 * hinted)
     return found
-
-
-def _likeness(word: str, other: str) -> float:
-    """Return the shared beginning of two words as a share of the longer one, 0 where it is too short to be a common stem."""
-    shared = 0
-    for a, b in zip(word, other, strict=False):
-        if a != b:
-            break
-        shared += 1
-    shortest, longest = sorted((len(word), len(other)))
-    return shared / longest if shared >= 3 and shared >= 0.6 * shortest else float(word == other)

@@ -8,7 +8,8 @@ The first rule that finds anything decides, and its score says how sure it is:
     fuzzy   the nearest spelling (normalised edit similarity s >= 0.72)    0.90 s
     bm25    rare words in common (share b of the best possible score)      0.80 b
 
-Candidates stand by falling score; of equal ones the node with more triples comes first, then the lower id.
+A literal scores 0.01 less than an entity of the same name: the film "1984" before the year. Candidates stand by falling score; of equal
+ones the node with more triples comes first, then the lower id.
 """
 
 from __future__ import annotations
@@ -33,6 +34,7 @@ if TYPE_CHECKING:
 
 How = Literal["exact", "alias", "folded", "fuzzy", "bm25"]
 _EXACT, _ALIAS, _FOLDED, _FOLDED_ALIAS, _FUZZY, _BM25 = 1.0, 0.97, 0.95, 0.92, 0.9, 0.8
+_LITERAL = 0.01
 _LEAST_ALIKE = 72.0  # percent; "Tittanic" and "Titanic" are 93 alike, "Heat" and "Hero" 50
 
 
@@ -108,6 +110,13 @@ class Linker:
         """Tell whether a folded text is the name of a node."""
         return self.index.keys.find(folded) >= 0
 
+    def spellings(self, text: str) -> list[str]:
+        """Return the names, as the graph writes them, that differ from a text at most in case, accents and punctuation."""
+        row = self.index.keys.find(fold(text)) if text.strip() else -1
+        entries = np.arange(*self.index.key_offsets[[row, row + 1]])[: self.budget.candidates] if row >= 0 else np.zeros(0, dtype=np.int64)
+        names: list[str] = self.index.names.take(pa.array(entries, pa.int64())).unique().to_pylist()
+        return names
+
     def degrees(self, nodes: NDArray[np.int64]) -> NDArray[np.int64]:
         """Return the number of triples of each node, both directions."""
         return np.asarray(self.graph.forward.degree(nodes) + self.graph.backward.degree(nodes), dtype=np.int64)
@@ -144,7 +153,7 @@ class Linker:
             names = self.index.names.take(pa.array(entry)).to_pylist()
             for place, (name, kind) in enumerate(zip(names, kinds, strict=True)):
                 hows[place], score[place] = _how_spelt(mention == name, kind == LABEL)
-        return _ranked(nodes, score, hows, self.degrees(nodes))
+        return self._ranked(nodes, score, hows)
 
     def _among(self, mention: str, among: Sequence[int]) -> list[Candidate]:
         """Score all names of a few nodes."""
@@ -172,7 +181,16 @@ class Linker:
             scores[at] = score
         owner = nodes[[place for place, _, _ in names]]
         kept = np.flatnonzero(scores > 0)
-        return _ranked(owner[kept], scores[kept], [hows[at] for at in kept], self.degrees(owner[kept]))
+        return self._ranked(owner[kept], scores[kept], [hows[at] for at in kept])
+
+    def _ranked(self, nodes: NDArray[np.int64], scores: NDArray[np.float64], hows: Sequence[How]) -> list[Candidate]:
+        """Return each node once with its best score, by score, degree and id."""
+        scores = scores - _LITERAL * self.graph.is_literal[nodes]
+        order = np.lexsort((nodes, -self.degrees(nodes), -scores))
+        seen: dict[int, Candidate] = {}
+        for place in order.tolist():
+            seen.setdefault(int(nodes[place]), Candidate(int(nodes[place]), round(float(scores[place]), 6), hows[place]))
+        return list(seen.values())
 
 
 def _how_spelt(same: bool, is_label: bool) -> tuple[How, float]:
@@ -188,12 +206,3 @@ def _likeness(folded: str, names: Sequence[str]) -> NDArray[np.float64]:
     straight = process.cdist([folded], names, scorer=fuzz.ratio, dtype=np.float64)[0]
     sorted_words = process.cdist([folded], names, scorer=fuzz.token_sort_ratio, dtype=np.float64)[0]
     return np.asarray(np.maximum(straight, 0.95 * sorted_words))
-
-
-def _ranked(nodes: NDArray[np.int64], scores: NDArray[np.float64], hows: Sequence[How], degrees: NDArray[np.int64]) -> list[Candidate]:
-    """Return each node once with its best score, by score, degree and id."""
-    order = np.lexsort((nodes, -degrees, -scores))
-    seen: dict[int, Candidate] = {}
-    for place in order.tolist():
-        seen.setdefault(int(nodes[place]), Candidate(int(nodes[place]), round(float(scores[place]), 6), hows[place]))
-    return list(seen.values())

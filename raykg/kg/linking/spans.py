@@ -1,8 +1,8 @@
 """Names in a question: which stretches of it are names of nodes, and which of these are likely meant.
 
-A question's words are walked from each start through the sorted names of the graph, which lie mapped in memory: a stretch is followed only as
-long as some name begins with it. Of overlapping names the longest wins. A name of question words alone ("What", "It", the film "Who") is
-kept with a low score; so is a name that a longer one covers.
+A question's words are walked from each start through the sorted names of the graph, which lie mapped in memory: a stretch is followed only
+as long as some name begins with it. Of overlapping names the longest wins. A name of question words alone ("What", "It", the film "Who")
+is kept with a low score; so is a name that a longer one covers.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ import re
 from typing import TYPE_CHECKING, NamedTuple
 
 from raykg.kg.linking.folding import fold_with_places
-from raykg.kg.linking.stop_words import STOP_WORDS
+from raykg.kg.linking.words import STOP_WORDS, likeness
 
 if TYPE_CHECKING:
     from raykg.kg.linking.index import NameIndex
@@ -20,7 +20,9 @@ if TYPE_CHECKING:
 _QUOTED = re.compile(r"\"([^\"]+)\"|“([^”]+)”|«([^»]+)»")
 _COVERED = 0.5  # factor for a name inside a longer one
 _PLAIN = 0.2  # factor for a name of question words or of words that relations are called by
-_LEAST_FUZZY = 0.72  # score from which a stretch that is no name counts as a misspelt one
+_SMALL = 0.9  # factor for one word in small letters: "screenplay" is more often a word than a name
+_LEAST_FUZZY, _LEAST_FUZZY_SMALL = 0.68, 0.78  # score from which a stretch counts as a misspelt name; the second for small letters
+_MARKS = 3  # punctuation before or after a name
 _LONGEST_STRETCH = 6  # words of a misspelt name
 
 
@@ -32,6 +34,31 @@ class Mention(NamedTuple):
     text: str  # question[start:end]
     candidates: list[Candidate]
     score: float  # 0 to 1: how likely the question means it
+
+
+class _Question(NamedTuple):
+    text: str
+    folded: str
+    places: list[int]  # of each folded letter in the text
+    words: list[str]  # folded
+    starts: list[int]  # of each word in the folded text
+
+    def end(self, word: int) -> int:
+        """Return where a word ends in the folded text."""
+        return self.starts[word] + len(self.words[word])
+
+    def place(self, first: int, last: int) -> tuple[int, int]:
+        """Return where the words `first` to `last` stand in the text, with the marks that belong to the last letter."""
+        end = self.end(last)
+        place = self.places[end - 1] + 1
+        following = self.places[end] if end < len(self.places) else len(self.text)
+        while place < following and not self.text[place].isspace() and not self.text[place].isascii():
+            place += 1
+        return self.places[self.starts[first]], place
+
+    def capital(self, word: int) -> bool:
+        """Tell whether a word begins with a capital letter."""
+        return self.text[self.places[self.starts[word]]].isupper()
 
 
 class _Span(NamedTuple):
@@ -47,20 +74,19 @@ def find_mentions(linker: Linker, question: str, limit: int) -> list[Mention]:
     if brackets:
         found = [_mention(linker, question, start, end, 1.0) for start, end in brackets]
         return [mention for mention in found if mention.candidates][:limit]
-    folded, places = fold_with_places(question)
-    words, starts = _words(folded)
-    spans = _names(linker.index, question, folded, places, words, starts)
-    plain = STOP_WORDS | _relation_words(linker)
-    found, taken = [], [False] * len(words)
-    for span in sorted(spans, key=lambda span: (-_weight(words, span, plain), span.first, -span.last)):
-        covered = any(taken[span.first : span.last + 1])
-        telling = [word for word in words[span.first : span.last + 1] if word not in plain and not (word.isdigit() and len(word) < 3)]
-        score = (_COVERED if covered else 1.0) * (1.0 if telling else _PLAIN)
-        mention = _mention(linker, question, span.start, span.end, score)
+    asked = _read(question)
+    plain = STOP_WORDS | _asking(asked, _relation_words(linker))
+    found, taken = [], [False] * len(asked.words)
+    for span in sorted(_names(linker.index, asked), key=lambda span: (-_weight(asked.words, span, plain), span.first, -span.last)):
+        own = slice(span.first, span.last + 1)
+        covered = any(taken[own])
+        telling = any(word not in plain and not (word.isdigit() and len(word) < 3) for word in asked.words[own])
+        small = span.first == span.last and question[span.start : span.end].islower()
+        score = (_COVERED if covered else 1.0) * (1.0 if telling else _PLAIN) * (_SMALL if small else 1.0)
         if telling and not covered:
-            taken[span.first : span.last + 1] = [True] * (span.last - span.first + 1)
-        found.append(mention)
-    found += _misspelt(linker, question, folded, places, words, starts, taken, plain)
+            taken[own] = [True] * (span.last - span.first + 1)
+        found.append(_mention(linker, question, span.start, span.end, score))
+    found += _misspelt(linker, asked, taken, plain)
     found.sort(key=lambda mention: (-mention.score, mention.start, -mention.end))
     return found[:limit]
 
@@ -79,37 +105,27 @@ def _bracketed(question: str) -> list[tuple[int, int]]:
     return found
 
 
-def _words(folded: str) -> tuple[list[str], list[int]]:
-    """Return the words of a folded text and where each begins in it."""
-    found = [(match.group(), match.start()) for match in re.finditer(r"[^ ]+", folded)]
-    return [word for word, _ in found], [start for _, start in found]
+def _read(question: str) -> _Question:
+    folded, places = fold_with_places(question)
+    words = [(match.group(), match.start()) for match in re.finditer(r"[^ ]+", folded)]
+    return _Question(question, folded, places, [word for word, _ in words], [start for _, start in words])
 
 
-def _names(index: NameIndex, question: str, folded: str, places: list[int], words: list[str], starts: list[int]) -> list[_Span]:
+def _names(index: NameIndex, asked: _Question) -> list[_Span]:
     """Return every stretch of words that is a name."""
     found = []
     keys = index.keys
-    for first, start in enumerate(starts):
+    for first, start in enumerate(asked.starts):
         low, high = 0, len(keys)
-        for last in range(first, len(words)):
-            end = starts[last] + len(words[last])
-            stretch = folded[start:end].encode()
+        for last in range(first, len(asked.words)):
+            stretch = asked.folded[start : asked.end(last)].encode()
             low = keys.lower_bound(stretch, low, high)
             if low < high and keys.is_at(low, stretch):
-                found.append(_Span(first, last, places[start], _end(question, places, end)))
+                found.append(_Span(first, last, *asked.place(first, last)))
             low, high = keys.lower_bound(stretch + b" ", low, high), keys.lower_bound(stretch + b"!", low, high)  # "!" follows " "
             if low >= high:
                 break
     return found
-
-
-def _end(question: str, places: list[int], end: int) -> int:
-    """Return where in the question a folded stretch ends, with the marks that belong to its last letter."""
-    place = places[end - 1] + 1
-    following = places[end] if end < len(places) else len(question)
-    while place < following and not question[place].isspace() and not question[place].isascii():
-        place += 1
-    return place
 
 
 def _relation_words(linker: Linker) -> set[str]:
@@ -120,50 +136,53 @@ def _relation_words(linker: Linker) -> set[str]:
     return words | {"film", "films", "movie", "movies", "person", "people", "thing", "things"}
 
 
-def _weight(words: list[str], span: _Span, plain: frozenset[str] | set[str]) -> int:
+def _asking(asked: _Question, relation_words: set[str]) -> set[str]:
+    """Return the question's words that ask for a relation: in small letters, with a stem that some relation's name has too."""
+    small = {word for place, word in enumerate(asked.words) if not asked.capital(place)}
+    stems = {word for word in small if len(word) > 3 and any(likeness(word, other) >= 0.5 for other in relation_words)}
+    return (set(asked.words) & relation_words) | stems
+
+
+def _weight(words: list[str], span: _Span, plain: frozenset[str]) -> int:
     """Return how much of a question a name takes up: letters of telling words, then all letters."""
     own = words[span.first : span.last + 1]
     return sum(len(word) * (1 if word in plain else 100) for word in own) + (span.last - span.first)
 
 
 def _mention(linker: Linker, question: str, start: int, end: int, factor: float) -> Mention:
+    """Link a stretch of the question, together with the marks around it that a name is written with ("M.D.", "[REC]")."""
+    for name in sorted(linker.spellings(question[start:end]), key=lambda name: (-len(name), name)):
+        found = question.find(name, max(start - _MARKS, 0), end + _MARKS)
+        if 0 <= found <= start and found + len(name) >= end:
+            start, end = found, found + len(name)
+            break
     text = question[start:end]
     candidates = linker.link(text.strip())
     score = factor * candidates[0].score if candidates else 0.0
     return Mention(start, end, text, candidates, round(score, 6))
 
 
-def _misspelt(
-    linker: Linker,
-    question: str,
-    folded: str,
-    places: list[int],
-    words: list[str],
-    starts: list[int],
-    taken: list[bool],
-    plain: frozenset[str] | set[str],
-) -> list[Mention]:
+def _misspelt(linker: Linker, asked: _Question, taken: list[bool], plain: frozenset[str]) -> list[Mention]:
     """Look for misspelt names: quoted texts, then runs of telling words that no name has taken."""
     found = []
-    for match in _QUOTED.finditer(question):
+    for match in _QUOTED.finditer(asked.text):
         group = match.lastindex or 1
-        mention = _mention(linker, question, match.start(group), match.end(group), 1.0)
+        mention = _mention(linker, asked.text, match.start(group), match.end(group), 1.0)
         if mention.candidates and mention.candidates[0].how in ("fuzzy", "bm25"):
             found.append(mention)
-    free = [not used and word not in plain for used, word in zip(taken, words, strict=True)]
+    free = [not used and word not in plain for used, word in zip(taken, asked.words, strict=True)]
     first = 0
-    while first < len(words):
+    while first < len(free):
         last = first
-        while last < len(words) and free[last] and last - first < _LONGEST_STRETCH:
+        while last < len(free) and free[last] and last - first < _LONGEST_STRETCH:
             last += 1
-        if last > first:
-            end = starts[last - 1] + len(words[last - 1])
-            begin = places[starts[first]]
-            if any(taken) and not question[begin].isupper():  # beside a sure name, only a capital letter hints at another
-                first = last
-                continue
-            mention = _mention(linker, question, begin, _end(question, places, end), 1.0)
-            if mention.score >= _LEAST_FUZZY * 0.9 and mention.candidates[0].how == "fuzzy" and len(mention.text) >= 4:
-                found.append(mention)
+        # beside a sure name, only a capital letter hints at another one
+        if last > first and (asked.capital(first) or not any(taken)):
+            least = _LEAST_FUZZY if asked.capital(first) else _LEAST_FUZZY_SMALL
+            tried = [_mention(linker, asked.text, *asked.place(first, end), 1.0) for end in range(first, last)]
+            near = [
+                mention for mention in tried if mention.score >= least and len(mention.text) >= 4 and mention.candidates[0].how == "fuzzy"
+            ]
+            found += sorted(near, key=lambda mention: (-mention.score, -mention.end))[:1]
         first = max(last, first + 1)
     return found
