@@ -44,9 +44,9 @@ class TrainConfig:
         """Check what no single field can know."""
         if (self.steps is None) == (self.epochs is None):
             found = "neither" if self.steps is None else "both"
-            raise ValueError(f"train.steps and train.epochs: give exactly one of them, found {found}")
+            raise ValueError(f"steps and epochs: give exactly one of them, found {found}")
         if self.micro_batch > self.batch:
-            raise ValueError(f"train.micro_batch ({self.micro_batch}) must be at most train.batch ({self.batch})")
+            raise ValueError(f"micro_batch ({self.micro_batch}) must be at most batch ({self.batch})")
 
     def total_steps(self, steps_per_epoch: int) -> int:
         """Return the length of the run in steps."""

@@ -8,7 +8,7 @@ from raykg.train.settings import ResourcesConfig, TrainConfig
 
 
 def test_steps_or_epochs() -> None:
-    with pytest.raises(ValueError, match=r"train.steps and train.epochs: give exactly one of them, found neither"):
+    with pytest.raises(ValueError, match=r"steps and epochs: give exactly one of them, found neither"):
         TrainConfig()
     with pytest.raises(ValueError, match="found both"):
         TrainConfig(steps=1, epochs=1.0)
@@ -18,7 +18,7 @@ def test_steps_or_epochs() -> None:
 
 
 def test_a_micro_batch_is_part_of_a_batch() -> None:
-    with pytest.raises(ValueError, match=r"micro_batch \(9\) must be at most train.batch \(8\)"):
+    with pytest.raises(ValueError, match=r"micro_batch \(9\) must be at most batch \(8\)"):
         TrainConfig(steps=1, batch=8, micro_batch=9)
 
 
