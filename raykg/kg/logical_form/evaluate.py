@@ -156,8 +156,8 @@ class ListedEdges:
         )
 
     def degree(self, nodes: Ids, relation: int | None, forward: bool) -> int:
-        """Return a bound: all listed triples."""
-        return len(self.triples)
+        """Return how many edges `edges` would give, or at most would give for any relation."""
+        return len(self.triples) if relation is None else len(self.edges(nodes, relation, forward).triple)
 
     def edges(self, nodes: Ids, relation: int, forward: bool) -> Edges:
         """Return the listed triples of `relation` that leave `nodes`, in that direction."""

@@ -149,7 +149,7 @@ class Proof:
         Raises:
             ProofError: the data has another format, or a key or type that a proof has not; it says where.
         """
-        if not isinstance(data, Mapping) or data.get("format") != FORMAT:
+        if not isinstance(data, Mapping) or type(data.get("format")) is not int or data["format"] != FORMAT:
             raise ProofError(f"format: expected a proof of format {FORMAT}")
         return cast(Proof, _read(cls, {key: value for key, value in data.items() if key != "format"}, "proof"))
 

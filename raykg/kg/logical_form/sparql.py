@@ -91,8 +91,9 @@ class _Translator:
         if isinstance(step.value, str):
             keys, kinds = self.graph.entities["key"], self.graph.entities["datatype"]
             same = np.flatnonzero(np.asarray(pc.and_(pc.equal(keys, step.value), pc.is_valid(kinds))))
-            nodes = ", ".join(f"<{NODE}{node}>" for node in same)
-            return f"{literal} <{TYPE}> <{LITERAL}> . FILTER({literal} {'IN' if step.comparison == '=' else 'NOT IN'} ({nodes}))"
+            listed = f"{literal} {'IN' if step.comparison == '=' else 'NOT IN'} ({', '.join(f'<{NODE}{node}>' for node in same)})"
+            condition = listed if len(same) else str(step.comparison == "!=").lower()  # Oxigraph drops every row at `NOT IN ()`
+            return f"{literal} <{TYPE}> <{LITERAL}> . FILTER({condition})"
         value = self.fresh()
         return f'{literal} <{VALUE}> {value} . FILTER({value} {step.comparison} "{number_of(step.value)!r}"^^<{DOUBLE}>)'
 

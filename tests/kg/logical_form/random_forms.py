@@ -33,7 +33,7 @@ class RandomForms:
         roll = self.rng.random()
         if depth == 0 or roll < 0.08:
             return self.rng.choice(self.nodes)
-        if roll < 0.62:
+        if roll < 0.64:
             return self.walk(depth)
         if roll < 0.75:
             return intersection(*(self.set(depth - 1) for _ in range(self.rng.randint(2, 3))))
@@ -51,12 +51,12 @@ class RandomForms:
 
     def step(self) -> Step:
         roll = self.rng.random()
-        if roll < 0.72:
+        if roll < 0.82:
             return self.hop()
         relation = self.rng.choice(self.numeric if self.rng.random() < 0.9 else self.relations)
-        if roll < 0.82:
+        if roll < 0.9:
             return Superlative(relation, self.rng.choice(("max", "min")))
-        if roll < 0.94 or not self.texts:
+        if roll < 0.96 or not self.texts:
             return Filter(relation, self.rng.choice(COMPARISONS), float(self.rng.choice((-1, 0, 1, 2, 2.5, 3, 4))))
         return Filter(relation, self.rng.choice(("=", "!=")), self.rng.choice(self.texts))
 

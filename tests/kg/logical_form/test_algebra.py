@@ -3,7 +3,6 @@ import pickle
 from random import Random
 
 import pytest
-from random_forms import RandomForms
 
 from raykg.kg.logical_form import (
     Count,
@@ -28,6 +27,7 @@ from raykg.kg.logical_form import (
     with_children,
     with_entities,
 )
+from tests.kg.logical_form.random_forms import RandomForms
 
 A, B, C = Entity("a"), Entity("b"), Entity("c")
 OUT, IN = Hop("r"), Hop("s", forward=False)

@@ -1,9 +1,10 @@
 from random import Random
+from statistics import median
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from random_forms import RandomForms
+from tokenizers import Tokenizer
 
 from raykg.kg.logical_form import (
     Count,
@@ -23,6 +24,10 @@ from raykg.kg.logical_form import (
     union,
     write,
 )
+from raykg.kg.wheel import WheelError
+from raykg.models.reference import DEFAULT, ModelReferenceError, resolve
+from tests.kg.logical_form import metaqa
+from tests.kg.logical_form.random_forms import RandomForms
 
 ACTED, DIRECTED = Hop("starred actors", forward=False), Hop("directed by", forward=False)
 HANKS = Entity("Tom Hanks")
@@ -186,3 +191,15 @@ def test_template_groups_plans_of_one_shape():
     assert template(filtered) == "(?1 < r [y >= ?2] & ?3 < r) - ?1 > s"
     assert slots(filtered) == ["A", "1990", "B"]
     assert template(parse("A & A")) != template(parse("A & B"))
+
+
+def test_the_median_plan_of_metaqa_has_at_most_12_tokens_of_smollm2():
+    plans = [write(row.plan) for hops in (1, 2, 3) for row in metaqa.rows(hops)]
+    try:
+        folder = resolve(DEFAULT)
+    except (WheelError, ModelReferenceError) as error:
+        pytest.skip(f"SmolLM2's tokenizer is not here: {error}")
+    tokenizer = Tokenizer.from_file(str(folder / "tokenizer.json"))
+    lengths = [len(one.ids) for one in tokenizer.encode_batch([f" {plan}" for plan in plans[::5]], add_special_tokens=False)]
+    assert median(lengths) <= 12
+    assert max(lengths) <= 48
