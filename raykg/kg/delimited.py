@@ -141,12 +141,12 @@ def cut_fields(block: Block, delimiter: bytes, quote: bytes | None, columns: int
     if len(quotes):
         newlines, delimiters = (found[np.searchsorted(quotes, found) % 2 == 0] for found in (newlines, delimiters))
     ends = newlines if len(newlines) and newlines[-1] == len(data) - 1 else np.append(newlines, len(data))
-    starts = np.r_[0, ends[:-1] + 1]
-    before = np.searchsorted(delimiters, starts)
+    starts: Ints = np.r_[0, ends[:-1] + 1]
+    before: Ints = np.searchsorted(delimiters, starts)
     counts = np.diff(np.append(before, len(delimiters))) + 1
     stripped = ends - ((ends > starts) & (data[np.maximum(ends, 1) - 1] == 13))
     rows = np.flatnonzero(stripped > starts)  # blank lines are no rows
-    lines = block.line + np.searchsorted(all_newlines, starts)
+    lines: Ints = np.asarray(np.searchsorted(all_newlines, starts)) + block.line
     if len(quotes) and (counts[stripped > starts] != columns).any():
         return None  # a stray quotation mark may have joined lines
     wrong = _wrong_rows(block.data, starts, ends, counts, columns)

@@ -1,7 +1,7 @@
-"""Exporting a graph: its triples in any format that it can be imported from, written in slices, so that memory holds the names and one slice.
+"""Exporting a graph: its triples in any format that it can be imported from, slice by slice, so memory holds the names and one slice.
 
-Importing an export gives the same triples. RDF formats carry labels, aliases, descriptions and types, but no provenance, time or qualifiers; the
-others carry those, and their names go into a file of their own (`write_names`).
+Importing an export gives the same triples. RDF formats carry labels, aliases, descriptions and types, but no provenance, time or
+qualifiers; the others carry those, and their names go into a file of their own (`write_names`).
 """
 
 from __future__ import annotations
@@ -63,7 +63,7 @@ def export_graph(graph: KnowledgeGraph, path: Path, format: str | None = None, p
 
 
 def write_names(graph: KnowledgeGraph, path: Path) -> int:
-    """Write key, label, aliases, description, type and image of entities and relations to a TSV, CSV, JSONL or Parquet file; return how many.
+    """Write the names of entities and relations to a TSV, CSV, JSONL or Parquet file that imports take as `entities`; return how many.
 
     Raises:
         KgError: the ending is unknown.
@@ -78,7 +78,7 @@ def write_names(graph: KnowledgeGraph, path: Path) -> int:
         relations = relations.append_column(column, pa.nulls(len(relations), pa.string()))
     table = pa.concat_tables([entities, relations])
     _write_tables(iter([table]), path, name)
-    return table.num_rows
+    return len(entities) + len(relations)
 
 
 def _triple_tables(graph: KnowledgeGraph, progress: Progress | None) -> Iterator[pa.Table]:

@@ -97,7 +97,7 @@ def import_graph(
                 read += piece.read
                 letters.write(file, piece.bad)
                 if piece.rows is not None and piece.rows.num_rows:
-                    rows, bad = _sift(piece, literals or {}, known)
+                    rows, bad = _sift(piece.rows, piece, literals or {}, known)
                     letters.write(file, bad)
                     builder.add_triples(_with_provenance(rows, provenance or file.name))
                 if piece.names is not None:
@@ -148,9 +148,8 @@ def _by_ending(file: SourceFile) -> Chosen:
     raise KgError(f"{file.path}: no format has the ending {file.suffix!r} (known: {endings}); choose one by `format`")
 
 
-def _sift(piece: Piece, literals: Mapping[str, str], closed: pa.Array | None) -> tuple[pa.Table, list[BadRow]]:
+def _sift(rows: pa.Table, piece: Piece, literals: Mapping[str, str], closed: pa.Array | None) -> tuple[pa.Table, list[BadRow]]:
     """Part a piece's rows into those that can be stored and those that cannot, whatever their format."""
-    rows = piece.rows
     problems: dict[int, tuple[str, str]] = {}
     datatypes = declare(rows, literals)
     for column in ("tail", "head", "relation"):

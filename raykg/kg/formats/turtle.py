@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Iterator
-from typing import IO, TYPE_CHECKING, Literal
+from typing import IO, TYPE_CHECKING, Any, Literal
 
 from raykg.config.schema import config
 from raykg.kg.errors import KgError
@@ -52,7 +52,8 @@ class Turtle:
         statements = Statements(self.config.types, self.config.languages, source.scope)
         with source.open() as file:
             watched = _Watched(file)
-            parsed = iter(pyoxigraph.parse(input=watched, format=pyoxigraph.RdfFormat.TURTLE))  # type: ignore[call-overload]
+            readable: Any = watched  # the parser calls nothing but `read`
+            parsed = iter(pyoxigraph.parse(input=readable, format=pyoxigraph.RdfFormat.TURTLE))
             bad: list[BadRow] = []
             while True:
                 try:
