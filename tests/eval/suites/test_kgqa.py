@@ -127,7 +127,9 @@ def test_what_does_not_belong_together_is_not_merged():
 def test_finished_chunks_are_not_asked_again(tmp_path):
     rows = make_rows()
     seen = []
-    whole = evaluate(Parrot(), rows, "given", folder=tmp_path, identity="model", chunk=5, progress=lambda done, total: seen.append((done, total)))
+    whole = evaluate(
+        Parrot(), rows, "given", folder=tmp_path, identity="model", chunk=5, progress=lambda done, total: seen.append((done, total))
+    )
     assert seen == [(5, 21), (10, 21), (15, 21), (20, 21), (21, 21)]
     again = Parrot()
     assert evaluate(again, rows, "given", folder=tmp_path, identity="model", chunk=5).table.equals(whole.table)

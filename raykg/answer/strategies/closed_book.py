@@ -1,0 +1,78 @@
+"""Closed book: the model answers from its weights alone.
+
+Source: Roberts, Raffel, Shazeer: How Much Knowledge Can You Pack Into the Parameters of a Language Model?, EMNLP 2020, arXiv 2002.08910.
+
+The baseline that says what a graph is worth: no retrieval, no execution. Answers stand in the order in which the model wrote them; nothing
+is linked, so evaluation compares them by name. Topics make no difference.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Literal
+
+from raykg.answer.prompting import CLOSED_BOOK_EXAMPLES, INSTRUCTION, few_shot
+from raykg.answer.question import Answer, Question
+from raykg.config.schema import PositiveInt, config
+from raykg.data.prompts import STOP, closed_book_prompt, parse_read_answer
+
+if TYPE_CHECKING:
+    from raykg.answer.generation import Generator
+    from raykg.kg.graph import KnowledgeGraph
+    from raykg.kg.linking import Linker
+
+SEARCH: dict[str, list[int]] = {}
+
+
+@config
+class Config:
+    """How a model is asked without a book."""
+
+    max_tokens: PositiveInt = 48
+    """New tokens of an answer; a longer list of answers is cut."""
+    prompt: Literal["bare", "chat"] = "bare"
+    """`bare`: the words of fine-tuning; `chat`: instruction and examples in the chat template, for a model that was not fine-tuned."""
+
+
+class ClosedBook:
+    """Answers from the model's weights.
+
+    Abilities: batches; several answers.
+    Not supported: proofs, node ids, citations.
+    """
+
+    name = "closed_book"
+
+    def __init__(self, config: Config, graph: KnowledgeGraph, linker: Linker, generator: Generator) -> None:
+        """Hold what answering needs; the linker is not used."""
+        self.config = config
+        self.graph = graph
+        self.generator = generator
+
+    def prompt(self, question: Question) -> str:
+        """Return what the model reads."""
+        bare = closed_book_prompt(question.text)
+        if self.config.prompt == "bare":
+            return bare
+        return few_shot(self.generator.tokenizer, bare, INSTRUCTION, CLOSED_BOOK_EXAMPLES)
+
+    def answer(self, questions: Sequence[Question]) -> list[Answer]:
+        """Return one answer per question, in order."""
+        started = time.perf_counter()
+        texts = self.generator.generate([self.prompt(question) for question in questions], self.config.max_tokens, STOP)
+        share = (time.perf_counter() - started) / max(1, len(questions))
+        return [self._read(text, share) for text in texts]
+
+    def _read(self, text: str, seconds: float) -> Answer:
+        said = parse_read_answer(text, 0)
+        return Answer(
+            strategy=self.name,
+            status="answered" if said.answers else "empty",
+            answers=said.answers,
+            bad_citations=len(said.bad_citations),
+            error=None if said.answers else "the model named nothing",
+            raw=text,
+            seconds=seconds,
+            version=self.graph.version,
+        )
