@@ -123,7 +123,7 @@ class Generator:
         distinct, pattern = np.unique(keys, axis=0, return_inverse=True)
         patterns = [self._questions(row[:-1].tobytes(), int(row[-1])) for row in distinct]
         if self.settings.split == "train" and patterns:
-            out = held_out(wordings_of(mask_slots(patterns)), self.settings.hold_out_wordings, self.settings.split_seed)
+            out = held_out(wordings_of(mask_slots(patterns)), self.settings.hold_out_wordings)
             chosen, pattern = chosen[~out[pattern]], pattern[~out[pattern]]
         return _Asked(rows[chosen], sample, answered, patterns, pattern.astype(np.int64), chosen)
 
@@ -168,7 +168,7 @@ class Generator:
         patterns, plans = Patterns(asked.patterns), Patterns([text for _, text, _ in forms])
         topics, topic_ids = self._topics(patterns.order(asked.pattern, 2), names, sample, chosen, values)
         wording = wordings_of(mask_slots(asked.patterns))
-        out = held_out(wording, self.settings.hold_out_wordings, self.settings.split_seed)
+        out = held_out(wording, self.settings.hold_out_wordings)
         answers, answer_ids = self._answers(sample, answered, chosen)
         kinds = pa.array([kind for _, _, kind in forms])
         return question_table(

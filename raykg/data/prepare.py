@@ -1,0 +1,136 @@
+"""Prepares the question sets of a job: tests first, then training without anything that a test asks, then who has seen which wording.
+
+    sets = prepare_questions(cfg.questions, graph, seed=0, folder=Path("runs/a/questions"))
+    sets.train.num_rows, sets.tests["generated"].num_rows
+
+What leaves training, each counted in the set's manifest: rows that walk the same triples as a test question, rows in a held-out wording,
+rows without a plan. All of it streams through Ray Data; only a few columns (chain, wording, id) come to the driver.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from raykg.config.load import to_dict
+from raykg.data.errors import DataError
+from raykg.data.masking import held_out
+from raykg.data.question_set import QuestionSet, existing, write_questions, write_table
+from raykg.data.questions_config import QuestionsConfig
+
+if TYPE_CHECKING:
+    from raykg.kg.graph import KnowledgeGraph
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class QuestionSets:
+    """The sets of a job.
+
+    Attributes:
+        train: rows to train on.
+        validation: rows kept from training for evaluation meanwhile; None where the config asks for none.
+        tests: rows to be tested on, by the source's name (with a number where a name comes twice).
+    """
+
+    train: QuestionSet
+    validation: QuestionSet | None
+    tests: Mapping[str, QuestionSet]
+
+
+def prepare_questions(cfg: QuestionsConfig, graph: KnowledgeGraph, seed: int, folder: Path) -> QuestionSets:
+    """Make the sets of a config, or open those that are there already.
+
+    Args:
+        cfg: which sources.
+        graph: what the questions are about.
+        seed: of everything drawn.
+        folder: gets a folder for each set.
+
+    Raises:
+        DataError: a source gives no rows, or training has none left.
+        QuestionFileError: a user's file cannot be read.
+    """
+    about = {"config": to_dict(cfg), "kg_version": graph.version, "seed": seed}
+    names = _names([source.name for source in cfg.test])
+    raw = {}
+    for name, source in zip(names, cfg.test, strict=True):
+        dataset = source.method()(source.config).dataset(graph.root, graph.version, seed)
+        raw[name] = write_questions(dataset, folder / "raw" / f"test-{name}", about | {"set": f"test-{name}", "source": source.name})
+    train, validation = _train(cfg, graph, seed, folder, about, raw)
+    seen = pc.unique(train.to_table(["wording"])["wording"])
+    tests = {name: _mark_seen(test, seen, folder / f"test-{name}", about) for name, test in raw.items()}
+    return QuestionSets(train, validation, tests)
+
+
+def _train(
+    cfg: QuestionsConfig, graph: KnowledgeGraph, seed: int, folder: Path, about: dict[str, Any], tests: Mapping[str, QuestionSet]
+) -> tuple[QuestionSet, QuestionSet | None]:
+    whole = folder / "raw" / "train"
+    chains = np.unique(np.concatenate([test.to_table(["chain"])["chain"].to_numpy() for test in tests.values()]))
+    source = cfg.train
+    pool = write_questions(source.method()(source.config).dataset(graph.root, graph.version, seed), whole, about | {"set": "train pool"})
+    columns = pool.to_table(["id", "chain", "wording", "plan"])
+    reasons = _reasons(columns, chains, cfg.hold_out_wordings)
+    counts = {name: int(np.sum(rows)) for name, rows in reasons.items()}
+    kept = np.flatnonzero(~np.logical_or.reduce(list(reasons.values())))
+    log.info("training questions: %d kept of %d; left out: %s", len(kept), pool.num_rows, counts)
+    if len(kept) <= cfg.validation:
+        raise DataError(
+            f"questions.train: {len(kept)} of {pool.num_rows} rows are left ({', '.join(f'{n} {name}' for name, n in counts.items())}), "
+            f"questions.validation takes {cfg.validation}: ask for more questions or a smaller validation"
+        )
+    order = np.argsort(columns["id"].take(pa.array(kept)).to_numpy(zero_copy_only=False).astype(str), kind="stable")
+    chosen = np.zeros(len(kept), dtype=np.bool_)
+    chosen[order[: cfg.validation]] = True  # ids are hashes, so the smallest are as good as drawn
+    note = about | {"left_out": counts}
+    train = _select(pool, kept[~chosen], folder / "train", note | {"set": "train"})
+    return train, _select(pool, kept[chosen], folder / "validation", note | {"set": "validation"}) if cfg.validation else None
+
+
+def _reasons(rows: pa.Table, tested_chains: np.ndarray[Any, Any], share: float) -> dict[str, np.ndarray[Any, Any]]:
+    """Tell for each reason which rows may not be trained on; a row is counted once, by its first reason."""
+    chain = rows["chain"].to_numpy()
+    tested = np.isin(chain, tested_chains) & (chain != 0)
+    held = held_out(rows["wording"].combine_chunks(), share) & ~tested
+    unplanned = pc.equal(rows["plan"], "").to_numpy(zero_copy_only=False) & ~tested & ~held
+    return {"with the facts of a test question": tested, "in held-out wordings": held, "without a plan": unplanned}
+
+
+def _select(pool: QuestionSet, rows: np.ndarray[Any, Any], folder: Path, about: dict[str, Any]) -> QuestionSet:
+    """Keep some rows of a set as a set, block by block through Ray Data."""
+    import ray.data
+
+    if (found := existing(folder, about)) is not None:
+        return found
+    numbers = ray.data.from_arrow([pa.table({"row": block}) for block in np.array_split(rows, max(1, len(rows) // 20_000))])
+
+    def take(batch: Any) -> Any:  # noqa: ANN401 - Arrow tables, which Ray's signature calls Any
+        table = QuestionSet.open(pool_folder).take(batch["row"].to_numpy())
+        return table.set_column(
+            table.schema.get_field_index("wording_seen"), table.schema.field("wording_seen"), pa.repeat(True, len(table))
+        )
+
+    pool_folder = str(pool.folder.resolve())
+    return write_questions(numbers.map_batches(take, batch_format="pyarrow", batch_size=None), folder, about)
+
+
+def _mark_seen(test: QuestionSet, seen: pa.Array, folder: Path, about: dict[str, Any]) -> QuestionSet:
+    """Keep a test set with `wording_seen` saying whether training really has the wording."""
+    table = test.to_table()
+    place = table.schema.get_field_index("wording_seen")
+    marked = pc.is_in(table["wording"], value_set=seen)
+    return write_table(table.set_column(place, table.schema.field(place), marked), folder, about | {"set": folder.name})
+
+
+def _names(sources: list[str]) -> list[str]:
+    """Return the sources' names, the second of a name as `name-2`."""
+    return [name if sources.index(name) == place else f"{name}-{sources[: place + 1].count(name)}" for place, name in enumerate(sources)]

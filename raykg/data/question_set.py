@@ -1,0 +1,199 @@
+"""QuestionSet: question rows on disk, as Parquet parts under a manifest that is written last.
+
+    questions = write_questions(source.dataset(graph.root, graph.version, seed=0), Path("runs/a/questions/train"), about={"seed": 0})
+    questions.take(np.array([4, 2]))
+
+A set is complete or absent: without its manifest it does not exist, and every part is checked against the manifest's hash when it is first
+read. Writing what is there already (same `about`) does nothing.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import logging
+import os
+import shutil
+from collections.abc import Mapping, Sequence
+from functools import cached_property, lru_cache
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+from numpy.typing import NDArray
+
+from raykg.data.errors import DamagedQuestionSet, DataError
+from raykg.data.questions import QUESTION_SCHEMA, empty_questions
+
+if TYPE_CHECKING:
+    from ray.data import Dataset
+
+log = logging.getLogger(__name__)
+
+FORMAT = 1
+_MANIFEST = "manifest.json"
+
+
+class QuestionSet:
+    """Question rows of one folder, in a fixed order: row ids are positions.
+
+    Attributes:
+        folder: where it lies.
+        about: what was said when it was written: graph version, seed, config, counts.
+        version: hash of the content.
+    """
+
+    def __init__(self, folder: Path, manifest: Mapping[str, Any]) -> None:
+        """Take a manifest that `open` read."""
+        self.folder = folder
+        self.about: Mapping[str, Any] = manifest["about"]
+        self.version: str = manifest["version"]
+        self._parts: list[dict[str, Any]] = manifest["parts"]
+
+    @classmethod
+    def open(cls, folder: Path | str) -> QuestionSet:
+        """Open the set in a folder.
+
+        Raises:
+            DamagedQuestionSet: there is none, or a part is missing or has another size.
+        """
+        folder = Path(folder)
+        try:
+            manifest = json.loads((folder / _MANIFEST).read_text(encoding="utf-8"))
+        except (OSError, json.JSONDecodeError) as error:
+            raise DamagedQuestionSet(f"{folder}: no readable question set there ({error}): make it with `raykg questions`") from error
+        if manifest.get("format") != FORMAT:
+            raise DamagedQuestionSet(
+                f"{folder}: format {manifest.get('format')!r}, expected {FORMAT}: make it anew with this version of raykg"
+            )
+        for part in manifest["parts"]:
+            file = folder / part["file"]
+            if not file.is_file() or file.stat().st_size != part["bytes"]:
+                raise DamagedQuestionSet(f"{file}: missing or truncated, expected {part['bytes']} bytes: delete {folder} and make it anew")
+        return cls(folder, manifest)
+
+    @property
+    def num_rows(self) -> int:
+        """Number of rows."""
+        return sum(part["rows"] for part in self._parts)
+
+    @cached_property
+    def _starts(self) -> NDArray[np.int64]:
+        return np.cumsum([0] + [part["rows"] for part in self._parts])
+
+    def take(self, row_ids: NDArray[np.int64] | Sequence[int]) -> pa.Table:
+        """Return some rows, in the order asked for, as a table of `QUESTION_SCHEMA`.
+
+        Raises:
+            IndexError: a row id that the set does not have.
+            DamagedQuestionSet: a part was altered.
+        """
+        wanted = np.asarray(row_ids, dtype=np.int64)
+        if len(wanted) and (wanted.min() < 0 or wanted.max() >= self.num_rows):
+            raise IndexError(f"row {int(wanted.max())}: {self.folder} has {self.num_rows} rows")
+        part = np.searchsorted(self._starts, wanted, side="right") - 1
+        tables, places = [empty_questions()], []
+        for number in np.unique(part):
+            here = np.flatnonzero(part == number)
+            tables.append(self._part(int(number)).take(pa.array(wanted[here] - self._starts[number])))
+            places.append(here)
+        order = np.argsort(np.concatenate(places)) if places else np.zeros(0, dtype=np.int64)
+        return pa.concat_tables(tables).take(pa.array(order)).combine_chunks()
+
+    def to_table(self, columns: Sequence[str] | None = None) -> pa.Table:
+        """Return all rows, for sets that fit into memory."""
+        schema = QUESTION_SCHEMA if columns is None else pa.schema([QUESTION_SCHEMA.field(name) for name in columns])
+        parts = [self._part(number).select(schema.names) for number in range(len(self._parts))]
+        return pa.concat_tables([schema.empty_table(), *parts]).combine_chunks()
+
+    def files(self) -> list[Path]:
+        """Return the parts, in the order of rows, for `ray.data.read_parquet`."""
+        return [self.folder / part["file"] for part in self._parts]
+
+    def _part(self, number: int) -> pa.Table:
+        part = self._parts[number]
+        return _read_part(str(self.folder / part["file"]), part["sha256"])
+
+
+def write_questions(dataset: Dataset, folder: Path, about: Mapping[str, Any]) -> QuestionSet:
+    """Run a pipeline of question rows and keep what it gives; a set that was written with the same `about` is opened instead.
+
+    Args:
+        dataset: rows of `QUESTION_SCHEMA`.
+        folder: where the set goes; another set that lies there is replaced.
+        about: what the rows depend on, JSON-able: source, its config, graph version, seed.
+
+    Raises:
+        DataError: the pipeline gave no row.
+    """
+    if (found := existing(folder, about)) is not None:
+        return found
+    parts = folder / "parts"
+    if folder.exists():
+        (folder / _MANIFEST).unlink(missing_ok=True)
+        shutil.rmtree(parts, ignore_errors=True)
+    parts.mkdir(parents=True)
+    dataset.context.execution_options.preserve_order = True  # rows keep their numbers' order, whatever finishes first
+    dataset.write_parquet(str(parts.resolve()), filename_provider=_part_names())
+    return _seal(folder, about)
+
+
+def write_table(table: pa.Table, folder: Path, about: Mapping[str, Any]) -> QuestionSet:
+    """Keep a table of question rows as a set; for small sets such as tests."""
+    if (found := existing(folder, about)) is not None:
+        return found
+    shutil.rmtree(folder / "parts", ignore_errors=True)
+    (folder / "parts").mkdir(parents=True)
+    pq.write_table(table.cast(QUESTION_SCHEMA), folder / "parts" / "000000.parquet")
+    return _seal(folder, about)
+
+
+def existing(folder: Path, about: Mapping[str, Any]) -> QuestionSet | None:
+    """Return the set in a folder if it is whole and was written with this `about`."""
+    try:
+        found = QuestionSet.open(folder)
+    except DamagedQuestionSet:
+        return None
+    return found if found.about == json.loads(json.dumps(about)) else None
+
+
+def _seal(folder: Path, about: Mapping[str, Any]) -> QuestionSet:
+    parts = []
+    for file in sorted((folder / "parts").glob("*.parquet")):
+        rows = pq.read_metadata(file).num_rows
+        if rows:
+            digest = hashlib.sha256(file.read_bytes()).hexdigest()
+            parts.append({"file": f"parts/{file.name}", "rows": rows, "bytes": file.stat().st_size, "sha256": digest})
+    if not parts:
+        raise DataError(f"{folder}: no question came out; ask for more, raise max_answers, or look at the graph with `raykg kg info`")
+    version = hashlib.sha256(json.dumps([part["sha256"] for part in parts]).encode()).hexdigest()[:16]
+    manifest = {"format": FORMAT, "version": version, "about": json.loads(json.dumps(about)), "parts": parts}
+    temporary = folder / f".{_MANIFEST}"
+    with temporary.open("w", encoding="utf-8") as out:
+        json.dump(manifest, out, indent=1)
+        out.flush()
+        os.fsync(out.fileno())
+    temporary.replace(folder / _MANIFEST)
+    return QuestionSet.open(folder)
+
+
+def _part_names() -> Any:  # noqa: ANN401 - Ray's class, which may not be named without importing Ray
+    from ray.data.datasource import FilenameProvider
+
+    class PartNames(FilenameProvider):
+        """Names parts by their place, so that sorting the names gives the rows' order."""
+
+        def get_filename_for_task(self, write_uuid: str, task_index: int) -> str:
+            return f"{task_index:06d}-{write_uuid}.parquet"
+
+    return PartNames()
+
+
+@lru_cache(maxsize=64)
+def _read_part(file: str, sha256: str) -> pa.Table:
+    if hashlib.sha256(Path(file).read_bytes()).hexdigest() != sha256:
+        raise DamagedQuestionSet(f"{file}: its content is not what the manifest says (sha256): delete the set and make it anew")
+    table = pq.read_table(file, memory_map=True)
+    return table.cast(QUESTION_SCHEMA).combine_chunks()
