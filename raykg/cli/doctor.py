@@ -37,6 +37,7 @@ def command(
         raykg doctor --json
     """
     from raykg.cli.machine import machine_findings
+    from raykg.cli.operators import operator_findings
 
     asked = None
     if config is not None:
@@ -44,7 +45,7 @@ def command(
         from raykg.train.finetune_config import FinetuneConfig
 
         asked = load(FinetuneConfig, config, overrides or [])
-    findings = machine_findings(Path(asked.run.storage if asked else "runs")) + ask_rooms()
+    findings = machine_findings(Path(asked.run.storage if asked else "runs")) + ask_rooms() + operator_findings()
     if asked is not None:
         findings += compare(asked, findings)
     if as_json:

@@ -59,8 +59,8 @@ tests:
         'x.yaml:2: run.name (""): must be text that is not empty',
         'x.yaml:3: run.resume ("alway"): must be one of auto, never, must',
         'x.yaml:5: train.batch ("many"): must be a whole number above 0',
-        "x.yaml:6: train.learning_rte: no such key, did you mean 'learning_rate'? (keys: batch, micro_batch, learning_rate, dropout, decay, "
-        "checkpointing, steps, layers, betas)",
+        "x.yaml:6: train.learning_rte: no such key, did you mean 'learning_rate'? (keys: batch, micro_batch, learning_rate, dropout, "
+        "decay, checkpointing, steps, layers, betas)",
         'x.yaml:7: train.checkpointing ("yes"): must be true or false: write true',
         "x.yaml:8: injection.name (kfromer): no such method in tests.config.sample_methods, did you mean 'kformer'? (names: bare, kformer, "
         "missing, named, prefix)",

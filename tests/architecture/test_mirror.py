@@ -1,0 +1,36 @@
+"""The tests mirror the package: raykg/kg/graph.py is tested in tests/kg/test_graph.py."""
+
+from __future__ import annotations
+
+import ast
+
+from tests.architecture.source import PACKAGE, ROOT, sources
+
+# A file whose tests stand elsewhere, or that has nothing to test -> where, or why.
+ELSEWHERE: dict[str, str] = {}
+
+
+def test_every_file_has_its_tests():
+    missing = []
+    for source in sources():
+        path = ROOT / "tests" / source.path
+        functions = any(isinstance(node, ast.FunctionDef) for node in ast.walk(source.tree))
+        declares_only = not functions or path.name == "errors.py"  # errors are tested where they are raised
+        if path.name == "__init__.py" or declares_only or source.path in ELSEWHERE:
+            continue
+        if not path.with_name(f"test_{path.name.lstrip('_')}").exists():
+            missing.append(f"raykg/{source.path}: no tests/{path.with_name(f'test_{path.name}').relative_to(ROOT / 'tests')}")
+    assert not missing, "\n" + "\n".join(missing)
+
+
+def test_the_exceptions_exist_and_say_where_or_why():
+    for path, reason in ELSEWHERE.items():
+        assert (PACKAGE / path).exists(), f"{path} is gone: remove it from ELSEWHERE"
+        assert len(reason) > 10
+        for place in (word for word in reason.split() if word.startswith("tests/")):
+            assert (ROOT / place.rstrip(",.;")).exists(), f"{path}: {place} is gone"
+
+
+def test_every_folder_of_tests_is_a_package():
+    folders = {file.parent for file in (ROOT / "tests").rglob("test_*.py")}
+    assert not [folder for folder in folders if not (folder / "__init__.py").exists()]
