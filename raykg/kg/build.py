@@ -95,8 +95,13 @@ class GraphBuilder:
             row = int(bad[0])
             kind, relation, tail = datatypes[row].as_py(), table["relation"][row].as_py(), table["tail"][row].as_py()
             raise KgError(f"{relation}: {tail!r} is no value of datatype {kind!r}; correct the source or the declared datatype")
-        plain = literal_texts(_plain(table["tail"]), datatypes)
-        codes = [self._nodes.stage(table["head"]), self._relations.stage(table["relation"]), self._nodes.stage(plain)]
+        heads, tails = _plain(table["head"]), _plain(table["tail"])
+        for name, texts in (("head", heads), ("relation", _plain(table["relation"])), ("tail", tails)):
+            refuse_nul(texts, name)
+            if texts.null_count:
+                raise KgError(f"{name}: a key is null; every triple needs head, relation and tail")
+        plain = literal_texts(tails, datatypes)
+        codes = [self._nodes.stage(heads), self._relations.stage(table["relation"]), self._nodes.stage(plain)]
         absent = pa.nulls(table.num_rows, pa.string())
         for name, vocabulary in self._extras.items():
             codes.append(vocabulary.stage(table[name] if name in table.column_names else absent))
@@ -173,11 +178,8 @@ class GraphBuilder:
         return keys
 
     def _refuse_strange_texts(self) -> None:
-        refuse_nul(self._relations.texts, "relation")
         for name, vocabulary in self._extras.items():
             refuse_nul(vocabulary.texts, name)
-        if len(self._nodes) and self._nodes.texts.null_count:
-            raise KgError("head or tail: a key is null; every triple needs both")
 
     def _parent_rows(self) -> Iterator[Rows]:
         if self.parent is None:

@@ -95,9 +95,11 @@ def expand(sources: Sequence[str]) -> list[SourceFile]:
         for path in files:
             found.setdefault(filesystem.unstrip_protocol(path), (filesystem, path))
     folder_of = os.path.commonpath([os.path.dirname(path) or "." for _, path in found.values()]) if _one_kind(found) else ""  # noqa: PTH120
-    return [
-        SourceFile(filesystem, path, os.path.relpath(path, folder_of) if folder_of else url) for url, (filesystem, path) in found.items()
-    ]
+    made = []
+    for number, (url, (filesystem, path)) in enumerate(found.items()):
+        name = os.path.relpath(path, folder_of) if folder_of else url
+        made.append(SourceFile(filesystem, path, name, f"file{number}." if number else ""))
+    return made
 
 
 def line_blocks(file: IO[bytes], size: int = BLOCK) -> Iterator[Block]:
