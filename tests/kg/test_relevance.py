@@ -2,7 +2,6 @@ import numpy as np
 import pytest
 
 from raykg.kg.build import from_triples
-from raykg.kg.linking.words import likeness
 from raykg.kg.relevance import rank_triples
 from raykg.kg.retrieval.khop import Config, KHop
 from tests.graphs import film_graph
@@ -69,12 +68,3 @@ def test_the_answer_is_among_the_first_facts_of_a_busy_entity(tmp_path):
     for question, tail in (("what genre is film", "Drama"), ("when was film released", "1999")):
         order = rank_triples(graph, ids, question, [graph.node("film")])
         assert graph.label(graph.triple(int(order[0]))[2]) == tail
-
-
-@pytest.mark.parametrize(
-    ("word", "other", "alike"),
-    [("directed", "director", 0.75), ("written", "writer", 4 / 7), ("cat", "car", 0), ("a", "a", 1), ("act", "actors", 0.5)],
-)
-def test_words_of_one_stem_are_alike(word, other, alike):
-    assert likeness(word, other) == pytest.approx(alike)
-    assert likeness(other, word) == pytest.approx(alike)
