@@ -132,14 +132,14 @@ def test_finished_chunks_are_not_asked_again(tmp_path):
     )
     assert seen == [(5, 21), (10, 21), (15, 21), (20, 21), (21, 21)]
     again = Parrot()
-    assert evaluate(again, rows, "given", folder=tmp_path, identity="model", chunk=5).table.equals(whole.table)
+    assert evaluate(again, rows, "given", **kept).table.equals(whole.table)
     assert again.asked == []
     files = sorted(tmp_path.glob("*.arrow"))
     assert len(files) == 5 == len(list(tmp_path.iterdir()))
     files[0].unlink()
     files[1].write_bytes(files[1].read_bytes()[:100])
     resumed = Parrot()
-    assert evaluate(resumed, rows, "given", folder=tmp_path, identity="model", chunk=5).table.equals(whole.table)
+    assert evaluate(resumed, rows, "given", **kept).table.equals(whole.table)
     assert len(resumed.asked) == 2
 
 

@@ -1,0 +1,135 @@
+"""From a run's folder to something that answers: model, tokenizer, graph and linker, opened once.
+
+    opened = open_model(Path("runs/first"))
+    answer = opened.strategy(chosen("raykg.answer.strategies", "plan_execute")).answer([Question("who directed Alien?")])[0]
+
+`raykg ask`, evaluation and the service all come through here.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from raykg.answer.question import AnswerError
+
+if TYPE_CHECKING:
+    from raykg.answer.generation import Generator
+    from raykg.answer.strategies import Strategy
+    from raykg.config.choice import Chosen
+    from raykg.kg.graph import KnowledgeGraph
+    from raykg.kg.linking import Linker
+    from raykg.models.saved import SavedModel
+
+
+@dataclass(frozen=True)
+class OpenedModel:
+    """A model with the graph it answers from.
+
+    Attributes:
+        identity: what tells the model's weights from any other's: hashes of the base and of what was trained.
+    """
+
+    model: Any
+    tokenizer: Any
+    graph: KnowledgeGraph
+    identity: str
+    batch: int = 32
+
+    @cached_property
+    def linker(self) -> Linker:
+        """Return the linker over the graph; its index is memory-mapped and shared by processes."""
+        from raykg.kg.linking import Linker
+
+        return Linker(self.graph)
+
+    @cached_property
+    def generator(self) -> Generator:
+        """Return the generator over the model."""
+        from raykg.answer.generation import Generator
+
+        return Generator(self.model, self.tokenizer, self.batch)
+
+    def strategy(self, chosen: Chosen) -> Strategy:
+        """Return a strategy over this model and graph."""
+        from raykg.answer.strategies import make_strategy
+
+        return make_strategy(chosen, self.graph, self.linker, self.generator)
+
+
+def open_model(run: Path, *, batch: int = 32, device: str = "cpu", dtype: str = "auto", wheel: str | None = None) -> OpenedModel:
+    """Open the fine-tuned model of a run folder (or of its `model/`), its adapter merged.
+
+    Args:
+        run: the folder.
+        batch: most questions that generate together.
+        device: a torch device.
+        dtype: as in `raykg.models.reference.ModelConfig`.
+        wheel: a local wheel of the base model.
+
+    Raises:
+        AnswerError: no such run, a run that is not finished, or its graph's version is not there any more.
+        RaykgError: the model folder is damaged, or its base cannot be had.
+    """
+    from raykg.models.saved import load_for_answering
+
+    saved = open_saved(run)
+    graph = open_graph(saved)  # first: it is what is missing most often, and it takes no time
+    model, tokenizer, _ = load_for_answering(saved.folder, wheel=wheel, dtype=dtype, device=device)
+    return OpenedModel(model, tokenizer, graph, _identity(saved), batch)
+
+
+def open_base(run: Path, *, batch: int = 32, device: str = "cpu", dtype: str = "auto", wheel: str | None = None) -> OpenedModel:
+    """Open the base model of a run as it was before fine-tuning, with the run's graph; arguments and errors as `open_model`."""
+    from raykg.models.reference import load_model, load_tokenizer, resolve
+
+    saved = open_saved(run)
+    folder = resolve(saved.base, None, wheel)
+    return OpenedModel(load_model(folder, dtype, device), load_tokenizer(folder), open_graph(saved), f"base {saved.base_sha256}", batch)
+
+
+def open_saved(run: Path) -> SavedModel:
+    """Return what a run left, saying what is wrong where it left nothing.
+
+    Raises:
+        AnswerError: no such folder, or a run that has not written its model yet.
+        SavedModelError: the model folder is damaged.
+    """
+    from raykg.models.saved import DESCRIPTION, SavedModel
+
+    if not run.is_dir():
+        near = sorted(path.parent.name for path in run.parent.glob("*/config.yaml")) if run.parent.is_dir() else []
+        known = f" (runs in {run.parent}: {', '.join(near)})" if near else ""
+        raise AnswerError(f"run {run}: no such folder{known}: name the folder that `raykg train` wrote")
+    if (run / "config.yaml").is_file() and not (run / "model" / DESCRIPTION).is_file():
+        raise AnswerError(f"run {run}: is not finished, it has no model yet: continue it with the command that started it")
+    return SavedModel.open(run)
+
+
+def open_graph(saved: SavedModel) -> KnowledgeGraph:
+    """Open the graph version that a model was trained on.
+
+    Raises:
+        AnswerError: it is not where the model was trained, or it is damaged.
+    """
+    from raykg.kg.errors import KgError
+    from raykg.kg.graph import KnowledgeGraph
+
+    store, version = saved.graph["store"], saved.graph["version"]
+    try:
+        return KnowledgeGraph.open(store, version, verify=False)
+    except KgError as error:
+        where = f"model {saved.folder}: its graph, version {version} in {store}, cannot be opened"
+        raise AnswerError(f"{where} ({error}): import the same source again") from error
+
+
+def _identity(saved: SavedModel) -> str:
+    """Return the hashes of the base and of the trained weights."""
+    trained = hashlib.sha256()
+    for file in sorted((saved.adapter or saved.folder / "weights").glob("*.safetensors")):
+        with file.open("rb") as stream:
+            trained.update(hashlib.file_digest(stream, "sha256").digest())
+    return f"base {saved.base_sha256} trained {trained.hexdigest()}"
