@@ -153,9 +153,10 @@ def query(
         print(f"... and {len(result.answers) - limit:,} more")
     if result.empty:
         print("no answer")
-    proof = prove(bound, graph, result)
-    rows = [(triple.head.key, triple.relation.key, triple.tail.key) for triple in proof.triples[:limit]]
-    _table(f"proof, version {graph.version}, {len(proof.triples):,} triples", ("head", "relation", "tail"), rows)
+    else:
+        proof = prove(bound, graph, result)
+        rows = [(triple.head.key, triple.relation.key, triple.tail.key) for triple in proof.triples[:limit]]
+        _table(f"proof, version {graph.version}, {len(proof.triples):,} triples", ("head", "relation", "tail"), rows)
     if sparql:
         print(to_sparql(bound, graph))
 

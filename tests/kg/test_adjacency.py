@@ -33,13 +33,8 @@ def test_forward_and_backward_hold_the_same_triples(tmp_path):
     given_triples = {(f"n{h}", f"r{r}", f"n{t}") for h, r, t in rng.integers(0, 12, (200, 3))}
     graph = from_triples(tmp_path, sorted(given_triples))
     back = graph.backward
-    found = {
-        (int(t), int(r), int(h), int(i))
-        for node in range(graph.num_entities)
-        for _, r, h, i in zip(*back.edges([node]), strict=False)
-        for t in [node]
-    }
-    assert {(h, r, t, i) for t, r, h, i in found} == {(*graph.triple(i), i) for i in range(graph.num_triples)}
+    found = {(int(h), int(r), t, int(i)) for t in range(graph.num_entities) for _, r, h, i in zip(*back.edges([t]), strict=True)}
+    assert found == {(*graph.triple(i), i) for i in range(graph.num_triples)}
     assert graph.num_triples == len(given_triples)
 
 

@@ -46,10 +46,10 @@ def test_pieces_spills_and_ranges_change_nothing(rows, size):
         assert keys(graph) == set(rows) == keys(whole)
         assert builder.duplicates == len(rows) - len(set(rows)) and builder.rows == len(rows)
         assert graph.find_triples(graph.heads, graph.relation_ids, graph.tails).tolist() == list(range(graph.num_triples))
-        edges = [
-            (int(t), *map(int, row)) for t in range(graph.num_entities) for row in list(zip(*graph.backward.edges([t])[1:], strict=False))
-        ]
-        assert sorted((h, r, t, i) for t, r, h, i in edges) == sorted((*graph.triple(i), i) for i in range(graph.num_triples))
+        edges = [(t, row) for t in range(graph.num_entities) for row in zip(*graph.backward.edges([t])[1:], strict=True)]
+        assert sorted((int(h), int(r), t, int(i)) for t, (r, h, i) in edges) == sorted(
+            (*graph.triple(i), i) for i in range(graph.num_triples)
+        )
 
 
 def test_ids_stay_when_a_version_is_built_on_another(tmp_path):

@@ -12,16 +12,7 @@ from raykg.kg.errors import DamagedVersion, KgError
 from raykg.kg.graph import KnowledgeGraph
 from tests.graphs import film_graph
 
-FILES = [
-    "entities.arrow",
-    "relations.arrow",
-    "heads.npy",
-    "relation_ids.npy",
-    "tails.npy",
-    "forward_offsets.npy",
-    "backward_offsets.npy",
-    "key_order.npy",
-]
+FILES = ["entities.arrow", "relations.arrow", "heads.npy", "relation_ids.npy", "tails.npy", "forward_offsets.npy", "key_order.npy"]
 
 
 @pytest.fixture
