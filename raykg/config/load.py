@@ -1,6 +1,7 @@
 """YAML + dotted overrides -> typed config; all problems at once.
 
-Default in code < YAML < command line; no environment variables, interpolation or includes.
+Default in code < YAML < command line; no environment variables, interpolation or includes. A section given in part keeps its other
+defaults; a list or a mapping is replaced as a whole.
 
     cfg = load(FinetuneConfig, "jobs/configs/finetune/quickstart.yaml", ["train.batch=8", "run.name=second"])
     worker_fn.remote(to_dict(cfg))  # and in the worker's first line: cfg = from_dict(FinetuneConfig, settings)

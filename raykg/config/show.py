@@ -39,8 +39,13 @@ def _write(value: Plain, path: KeyPath, indent: str, lines: list[tuple[str, str]
         here = (*path, key)
         head = f"{indent}{_scalar(key)}:" if isinstance(value, dict) else f"{indent}-"
         if (isinstance(item, dict) and item) or (isinstance(item, list) and any(isinstance(part, dict | list) for part in item)):
-            lines.append((head, ""))
+            first = len(lines)
             _write(item, here, indent + "  ", lines, provenance)
+            if isinstance(value, dict):
+                lines.insert(first, (head, ""))
+            else:  # the dash stands before the item's first line
+                text, place = lines[first]
+                lines[first] = (head + text[len(head) :], place)
         else:
             lines.append((f"{head} {_flow(item)}", "" if provenance is None else provenance.get(key_path(here), "default")))
 

@@ -39,6 +39,7 @@ def test_the_form_is_one_a_person_would_write(tmp_path, monkeypatch):
     lines = [" ".join(line.split()) for line in text.splitlines()]
     assert lines[:2] == ["run:", 'name: "yes" # x.yaml:2']
     assert "layers: [1, 2] # command line" in lines and "batch: 16 # default" in lines and "folder: null # default" in lines
+    assert "- name: prefix # command line" in lines
     assert 'text: "x: y" # command line' in lines and "literals: {} # default" in lines
     assert len({line.index("  # ") + len(line) - len(line.rstrip()) for line in text.splitlines() if "default" in line}) >= 1
     assert load(Root, None, ["run.name=yes", "train.layers=[1, 2]", *OVERRIDES[1:3]]) == from_dict(Root, read_text(text, "y").value)
