@@ -106,10 +106,6 @@ class Linker:
         """
         return find_mentions(self, question, limit)
 
-    def known(self, folded: str) -> bool:
-        """Tell whether a folded text is the name of a node."""
-        return self.index.keys.find(folded) >= 0
-
     def spellings(self, text: str) -> list[str]:
         """Return the names, as the graph writes them, that differ from a text at most in case, accents and punctuation."""
         row = self.index.keys.find(fold(text)) if text.strip() else -1
