@@ -127,9 +127,8 @@ def test_what_does_not_belong_together_is_not_merged():
 def test_finished_chunks_are_not_asked_again(tmp_path):
     rows = make_rows()
     seen = []
-    whole = evaluate(
-        Parrot(), rows, "given", folder=tmp_path, identity="model", chunk=5, progress=lambda done, total: seen.append((done, total))
-    )
+    kept = {"folder": tmp_path, "identity": "model", "chunk": 5}
+    whole = evaluate(Parrot(), rows, "given", progress=lambda done, total: seen.append((done, total)), **kept)
     assert seen == [(5, 21), (10, 21), (15, 21), (20, 21), (21, 21)]
     again = Parrot()
     assert evaluate(again, rows, "given", **kept).table.equals(whole.table)
