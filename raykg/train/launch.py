@@ -40,10 +40,10 @@ Arguments = Mapping[str, Any]  # JSON-like
 OnRecord = Callable[[Mapping[str, Any]], None]
 
 
-def start_ray(resources: ResourcesConfig, logs: Path) -> None:
+def start_ray(resources: ResourcesConfig, logs: Path) -> int:
     """Connect to `resources.address`, or start Ray here with the logical CPUs that the run needs; keep a Ray that is already there.
 
-    Token authentication stays as Ray sets it up: on, for a cluster that starts here.
+    Returns the logical CPUs of the cluster. Token authentication stays as Ray sets it up: on, for a cluster that starts here.
 
     Raises:
         TrainError: the Ray that is there has too few CPUs or GPUs; the arithmetic is in the message.
@@ -66,7 +66,9 @@ def start_ray(resources: ResourcesConfig, logs: Path) -> None:
     import ray.data
 
     ray.data.DataContext.get_current().enable_progress_bars = False
-    check_size(resources, ray.cluster_resources())
+    found = ray.cluster_resources()
+    check_size(resources, found)
+    return int(found["CPU"])
 
 
 def check_size(resources: ResourcesConfig, cluster: Mapping[str, float]) -> None:
@@ -120,8 +122,12 @@ def fit(function: str, arguments: Arguments, resources: ResourcesConfig, folder:
     raise TrainError(f"training failed: Ray Train's controller was lost {resources.max_failures + 1} times (details in {folder / 'logs'})")
 
 
-def map_shards(function: str, shards: Sequence[Arguments], resources: ResourcesConfig, logs: Path) -> list[Any]:
+def map_shards(
+    function: str, shards: Sequence[Arguments], resources: ResourcesConfig, logs: Path, meanwhile: Callable[[], None] = lambda: None
+) -> list[Any]:
     """Call `function(arguments)` once per shard as Ray tasks beside each other, and return the results in order.
+
+    `meanwhile` is called every second, to show how far they are.
 
     Raises:
         TrainError: a shard failed; the message is its error's.
@@ -130,6 +136,10 @@ def map_shards(function: str, shards: Sequence[Arguments], resources: ResourcesC
 
     task = ray.remote(num_cpus=resources.cpus_per_worker, num_gpus=resources.gpus_per_worker, max_retries=resources.max_failures)(_shard)
     calls = [task.remote(function, dict(shard), str(logs.absolute()), number, _threads(resources)) for number, shard in enumerate(shards)]
+    waiting = calls
+    while waiting:
+        _, waiting = ray.wait(waiting, num_returns=len(waiting), timeout=1.0)
+        meanwhile()
     try:
         return list(ray.get(calls))
     except ray.exceptions.RayTaskError as error:

@@ -17,6 +17,8 @@ from typing import Any, Self
 import psutil
 import torch
 
+from raykg.train.run_folder import read_metrics
+
 Record = Mapping[str, Any]  # {"kind": "step" | "evaluation" | "checkpoint", "step": n, ...}
 
 _WINDOW = 20  # steps that speed is averaged over
@@ -123,18 +125,3 @@ class MetricsFile:
         partial = self._path.with_suffix(".partial")
         partial.write_text("".join(json.dumps(record) + "\n" for record in kept), encoding="utf-8")
         os.replace(partial, self._path)  # noqa: PTH105 - atomic on purpose
-
-
-def read_metrics(path: Path) -> list[dict[str, Any]]:
-    """Read the records of a `metrics.jsonl`; a last line that was cut short by a crash is left out."""
-    if not path.exists():
-        return []
-    records = []
-    for line in path.read_text(encoding="utf-8").splitlines():
-        try:
-            record = json.loads(line)
-        except ValueError:
-            continue
-        if isinstance(record, dict) and "step" in record:
-            records.append(record)
-    return records

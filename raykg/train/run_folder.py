@@ -112,6 +112,21 @@ def write_text(file: Path, text: str) -> None:
     partial.replace(file)
 
 
+def read_metrics(path: Path) -> list[dict[str, Any]]:
+    """Read the records of a `metrics.jsonl`; a last line that was cut short by a crash is left out."""
+    if not path.exists():
+        return []
+    records = []
+    for line in path.read_text(encoding="utf-8").splitlines():
+        try:
+            record = json.loads(line)
+        except ValueError:
+            continue
+        if isinstance(record, dict) and "step" in record:
+            records.append(record)
+    return records
+
+
 def _leaves(value: Mapping[str, Any], prefix: str) -> Iterator[tuple[str, Any]]:
     for key, item in value.items():
         if isinstance(item, Mapping) and item:

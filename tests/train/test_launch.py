@@ -9,7 +9,7 @@ import pytest
 
 from raykg.train import launch
 from raykg.train.errors import TrainError
-from raykg.train.meters import read_metrics
+from raykg.train.run_folder import read_metrics
 from raykg.train.settings import ResourcesConfig
 from tests.train.gloo_group import run_group
 from tests.train.group_jobs import adapter_hash

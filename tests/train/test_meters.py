@@ -8,7 +8,8 @@ from pathlib import Path
 
 import torch
 
-from raykg.train.meters import Meters, MetricsFile, memory_bytes, read_metrics
+from raykg.train.meters import Meters, MetricsFile, memory_bytes
+from raykg.train.run_folder import read_metrics
 
 
 def test_a_resumed_file_is_cut_back_to_its_start(tmp_path: Path) -> None:

@@ -1,0 +1,314 @@
+"""The fine-tuning recipe: graph, questions, model, train, evaluate, report.
+
+    outcome = run_finetune(load(FinetuneConfig, "jobs/configs/finetune/quickstart.yaml"), LogListener())
+
+Read `run_finetune` from top to bottom: it is the whole job. Each stage is skipped when it is done for the same settings, and training goes
+on from its newest checkpoint, so the same call after any interruption ends in the same model.
+"""
+
+from __future__ import annotations
+
+import logging
+import shutil
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from raykg.config.load import from_dict, to_dict
+from raykg.train import launch
+from raykg.train.errors import TrainError
+from raykg.train.finetune_config import FinetuneConfig
+from raykg.train.run_folder import RunFolder, digest, read_metrics, write_text
+from raykg.train.story import Listener, LogListener
+
+if TYPE_CHECKING:
+    from raykg.eval.suites.kgqa import Evaluation
+    from raykg.eval.tables import ComparisonTable
+
+_log = logging.getLogger(__name__)
+Done = dict[str, Any]  # what a stage leaves, JSON-like
+_UNBOUND = ("run", "resources", "evaluation", "budgets")  # sections that may change when a run goes on
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Outcome:
+    """What a run has made."""
+
+    folder: Path
+    model: Path
+    table: ComparisonTable | None  # None without contenders
+    report: Path
+    example: str  # a test question
+
+
+class Finetune:
+    """Fine-tunes a language model on questions over a knowledge graph, and measures it.
+
+    Abilities: LoRA or all weights; engines torch and deepspeed (ZeRO 0, 2, 3); CPUs and GPUs, one node or a cluster; every stage and every
+    training step resumable; lost workers replaced.
+    Not supported: storage that is not a file system which every node sees.
+
+    Raises:
+        StageChanged: a run of this name has other settings.
+        TrainError: the machine is too small, or training failed for good.
+        KgError, DataError, ModelReferenceError: an input is not what it must be.
+    """
+
+    def __init__(self, cfg: FinetuneConfig, listener: Listener, config_text: str) -> None:
+        bound = {name: section for name, section in to_dict(cfg).items() if name not in _UNBOUND}
+        self.cfg = cfg
+        self.listener = listener
+        self.storage = Path(cfg.run.storage).absolute()
+        self.folder = RunFolder(self.storage / cfg.run.name, bound | {"run": {"seed": cfg.run.seed}}, cfg.run.resume)
+        self.config_text = config_text
+        write_text(self.folder / "config.yaml", config_text)
+
+    def setup_machine(self) -> None:
+        """Start Ray or join it, and refuse a size in which the data would starve."""
+        from raykg.data.stream import check_sizing
+
+        cpus = launch.start_ray(self.cfg.resources, self.folder / "logs")
+        check_sizing(self.cfg.resources.workers, self.cfg.resources.cpus_per_worker, cpus)
+
+    def setup_graph(self) -> Done:
+        """Import or open the graph, and build its index of names before many processes would."""
+
+        def run() -> Done:
+            from raykg.kg.linking import Linker
+            from raykg.kg.source import open_graph
+
+            graph = open_graph(self.cfg.graph, self.storage)
+            Linker(graph).link("warm up")
+            sizes = {"nodes": graph.num_entities, "relations": graph.num_relations, "triples": graph.num_triples}
+            return {"root": str(graph.root), "version": graph.version, **sizes}
+
+        return self._stage(
+            "graph", self.cfg.budgets.graph, self._bound("graph"), run, lambda it: f"{it['triples']:,} triples, version {it['version']}"
+        )
+
+    def setup_questions(self, graph: Done) -> Done:
+        """Make the question sets: tests, then what training may see."""
+
+        def run() -> Done:
+            from raykg.data.prepare import prepare_questions
+            from raykg.kg.graph import KnowledgeGraph
+
+            opened = KnowledgeGraph.open(graph["root"], graph["version"])
+            sets = prepare_questions(self.cfg.questions, opened, self.cfg.run.seed, self.folder / "questions")
+            return {
+                "train": str(sets.train.folder),
+                "validation": str(sets.validation.folder) if sets.validation else None,
+                "tests": {name: str(test.folder) for name, test in sets.tests.items()},
+                "version": digest([sets.train.version, *(test.version for test in sets.tests.values())])[:16],
+                "rows": sets.train.num_rows,
+                "test_rows": sum(test.num_rows for test in sets.tests.values()),
+                "left_out": dict(sets.train.about.get("left_out", {})),
+            }
+
+        depends_on = [self._bound("questions"), graph["version"], self.cfg.run.seed]
+        return self._stage(
+            "questions",
+            self.cfg.budgets.questions,
+            depends_on,
+            run,
+            lambda it: f"{it['rows']:,} to train on, {it['test_rows']:,} to be tested on",
+        )
+
+    def setup_model(self) -> Done:
+        """Get the base model once for all workers of this node."""
+
+        def run() -> Done:
+            from raykg.models.reference import base_sha256, resolve
+
+            base = resolve(self.cfg.model.reference, wheel=self.cfg.model.wheel)
+            return {"base": str(base.absolute()), "sha256": base_sha256(base)}
+
+        return self._stage("model", self.cfg.budgets.model, self._bound("model"), run, lambda it: self.cfg.model.reference)
+
+    def train(self, graph: Done, questions: Done, model: Done) -> Done:
+        """Train under Ray Train and copy the best checkpoint's model."""
+        from raykg.data.order import Order
+        from raykg.train import checkpoint
+
+        order = Order(questions["rows"], self.cfg.train.batch, self.cfg.run.seed)
+        identity = self.folder.settings | {
+            "graph version": graph["version"],
+            "questions version": questions["version"],
+            "base sha256": model["sha256"],
+        }
+        arguments = {
+            "config": to_dict(self.cfg),
+            "folder": str(self.folder.path),
+            "steps": self.cfg.train.total_steps(order.steps_per_epoch),
+            "inputs": {
+                "graph_root": graph["root"],
+                "graph_version": graph["version"],
+                "train": questions["train"],
+                "validation": questions["validation"],
+                "base": model["base"],
+            },
+            "identity": identity,
+        }
+
+        def run() -> Done:
+            launch.fit("raykg.train.finetune:train_worker", arguments, self.cfg.resources, self.folder.path, self.listener.record)
+            best = checkpoint.best(self.folder / "checkpoints")
+            if best is None:
+                raise TrainError(f"{self.folder / 'checkpoints'}: training ended and left no checkpoint")
+            position = checkpoint.read(best)
+            target = self.folder / "model"
+            shutil.rmtree(target, ignore_errors=True)
+            shutil.copytree(best / "export", target)
+            weights = digest([checkpoint.sha256(file) for file in sorted(target.rglob("*.safetensors"))])
+            return {"model": str(target), "identity": weights, "step": position.step, "metrics": dict(position.metrics)}
+
+        done = self._stage("train", self.cfg.budgets.train, identity, run, lambda it: f"checkpoint of step {it['step']} taken")
+        for note in cut_notes(read_metrics(self.folder / "metrics.jsonl")):
+            self.listener.note(note)
+        return done
+
+    def evaluate(self, graph: Done, questions: Done, model: Done, trained: Done) -> list[tuple[str, Evaluation]]:
+        """Ask every contender, in as many tasks as there are workers."""
+        from raykg.train import measure
+
+        kept = self.folder / "evaluation"
+        shares = self.cfg.resources.workers
+        common = {
+            "config": to_dict(self.cfg),
+            "folder": str(kept / "chunks"),
+            "graph_root": graph["root"],
+            "graph_version": graph["version"],
+            "tests": questions["tests"],
+            "base": model["base"],
+            "model": trained["model"],
+            "model_identity": trained["identity"],
+        }
+
+        def run() -> Done:
+            total = measure.chunks(self.cfg, questions["tests"])
+
+            def look() -> None:
+                done = len(list((kept / "chunks").glob("*.arrow")))
+                self.listener.progress("evaluate", min(done, total), total)
+
+            shards = [{**common, "share": [number, shares]} for number in range(shares)]
+            parts = launch.map_shards("raykg.train.measure:evaluate_shard", shards, self.cfg.resources, self.folder / "logs", look)
+            return {"rows": measure.keep(parts, kept)}
+
+        if not self.cfg.evaluation.contenders:
+            return []
+        depends_on = [to_dict(self.cfg.evaluation), trained["identity"], model["sha256"], questions["version"]]
+        done = self._stage("evaluate", self.cfg.budgets.evaluate, depends_on, run, lambda it: f"{len(it['rows'])} contenders")
+        return measure.kept(done["rows"])
+
+    def report(self, graph: Done, questions: Done, model: Done, trained: Done, evaluations: Sequence[tuple[str, Evaluation]]) -> Outcome:
+        """Write the report with everything that the run was."""
+        from raykg.data.question_set import QuestionSet
+        from raykg.eval.majority import Majority
+        from raykg.eval.report import ReportFacts, write_report
+        from raykg.eval.tables import ComparisonTable
+
+        self.listener.stage("report", self.cfg.budgets.report)
+        started = time.monotonic()
+        settings = self.cfg.evaluation
+        records = read_metrics(self.folder / "metrics.jsonl")
+        majority = Majority.of(QuestionSet.open(questions["train"]).to_table(["kind", "answers"]))
+        table = ComparisonTable.of(evaluations, majority, settings.resamples, settings.seed)
+        facts = ReportFacts(
+            title=self.cfg.run.name,
+            config=self.config_text,
+            graph={"source": self.cfg.graph.source, **{key: graph[key] for key in ("version", "nodes", "relations", "triples")}},
+            model={"base": self.cfg.model.reference, "weights sha256": model["sha256"]},
+            seeds={"run": self.cfg.run.seed, "evaluation": settings.seed},
+            training=training_facts(records) | {"engine": self.cfg.engine.name, "checkpoint taken": f"step {trained['step']}"},
+            notes=[
+                *(f"{rows:,} rows left out of training: {reason}" for reason, rows in questions["left_out"].items() if rows),
+                *cut_notes(records),
+            ],
+            records=records,
+        )
+        path = write_report(self.folder.path, facts, table, evaluations, settings.failures)
+        self.listener.done("report", time.monotonic() - started, "", True)
+        example = QuestionSet.open(next(iter(questions["tests"].values()))).take([0])["question"][0].as_py()
+        return Outcome(
+            folder=self.folder.path,
+            model=Path(trained["model"]),
+            table=table if evaluations else None,
+            report=path,
+            example=str(example),
+        )
+
+    def _bound(self, section: str) -> dict[str, Any]:
+        return {key: value for key, value in self.folder.settings.items() if key.startswith(f"{section}.")}
+
+    def _stage(self, name: str, minutes: float | None, depends_on: object, run: Callable[[], Done], note: Callable[[Done], str]) -> Done:
+        self.listener.stage(name, minutes)
+        started = time.monotonic()
+        result, ran = self.folder.stage(name, depends_on, run)
+        self.listener.done(name, time.monotonic() - started, note(result), ran)
+        done: Done = result
+        return done
+
+
+def run_finetune(cfg: FinetuneConfig, listener: Listener | None = None, config_text: str | None = None) -> Outcome:
+    """Do the whole job, or what is left of it; see `Finetune` for what it can do and what it raises."""
+    from raykg.config.show import to_yaml
+
+    job = Finetune(cfg, listener or LogListener(), config_text or to_yaml(cfg))
+    job.setup_machine()
+    graph = job.setup_graph()
+    questions = job.setup_questions(graph)
+    model = job.setup_model()
+    trained = job.train(graph, questions, model)
+    evaluations = job.evaluate(graph, questions, model, trained)
+    return job.report(graph, questions, model, trained, evaluations)
+
+
+def train_worker(arguments: Mapping[str, Any]) -> None:
+    """Run the training on one of Ray Train's workers."""
+    from raykg.train.finetune_task import FinetuneTask, Inputs, trained_precision
+    from raykg.train.loop import Plan
+    from raykg.train.worker import own_ranks, train_task
+
+    cfg = from_dict(FinetuneConfig, arguments["config"])
+    folder = Path(arguments["folder"])
+    ranks = own_ranks(cfg.resources.gpus_per_worker > 0)
+    task = FinetuneTask(cfg, Inputs(**arguments["inputs"]), ranks)
+    plan = Plan(
+        settings=cfg.train,
+        steps=arguments["steps"],
+        seed=cfg.run.seed,
+        engine=cfg.engine.name,
+        checkpoints=folder / "checkpoints",
+        identity=arguments["identity"],
+    )
+    train_task(task, cfg.engine, plan, folder, ranks, trained_precision(cfg, ranks))
+
+
+def training_facts(records: Sequence[Mapping[str, Any]]) -> dict[str, object]:
+    """Return what a report says of the training: steps, rows, tokens a row, speed."""
+    steps = [record for record in records if record["kind"] == "step"]
+    if not steps:
+        return {}
+    rows, tokens, answers = (sum(record[name] for record in steps) for name in ("rows", "tokens", "answer_tokens"))
+    seconds = sum(record["step_seconds"] for record in steps)
+    return {
+        "steps": steps[-1]["steps"],
+        "workers": next((record["workers"] for record in reversed(records) if record["kind"] == "start"), 1),
+        "last loss": f"{steps[-1]['loss']:.4f}",
+        "rows": f"{rows:,}",
+        "tokens a row": f"{tokens / max(rows, 1):.1f}, of which {answers / max(rows, 1):.1f} carry loss",
+        "tokens a second": f"{tokens / max(seconds, 1e-9):.0f}",
+        "minutes": f"{seconds / 60:.1f}",
+        "waiting for data": f"{sum(record['data_wait'] for record in steps) / len(steps):.1%}",
+        "memory of a worker": f"{max(record['memory_bytes'] for record in steps) / 2**30:.1f} GiB",
+    }
+
+
+def cut_notes(records: Sequence[Mapping[str, Any]]) -> list[str]:
+    """Warn of rows that the token budget left out."""
+    cut = sum(record["cut"] for record in records if record["kind"] == "step")
+    rows = sum(record["rows"] for record in records if record["kind"] == "step")
+    return [f"{cut:,} of {rows + cut:,} rows exceeded targets.max_tokens and were left out: raise it to train on them"] if cut else []

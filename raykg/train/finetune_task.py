@@ -1,0 +1,159 @@
+"""The task of the fine-tuning recipe: questions to plans and cited answers, on one worker.
+
+Batches come from Ray Data as arrays, the loss is computed at answer tokens only, the held-out slice is answered by the very code that
+`raykg evaluate` and `raykg ask` run.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pyarrow as pa
+import torch
+from torch import nn
+
+from raykg.config.load import to_dict
+from raykg.config.schema import Chosen, chosen
+from raykg.data.collate import filler, to_tensors
+from raykg.data.order import Order
+from raykg.data.question_set import QuestionSet
+from raykg.data.stream import TokenStream
+from raykg.eval.evaluation_config import STRATEGIES
+from raykg.eval.suites.kgqa import Topics, evaluate, sample
+from raykg.kg.graph import KnowledgeGraph
+from raykg.models.answer_logits import loss_sum
+from raykg.models.lora import attach
+from raykg.models.reference import load_model, load_tokenizer, torch_dtype
+from raykg.models.saved import write_model
+from raykg.train.finetune_config import FinetuneConfig
+from raykg.train.ranks import Ranks
+from raykg.train.task import Loss, Step
+
+if TYPE_CHECKING:
+    from raykg.answer.strategies import Strategy
+
+_log = logging.getLogger(__name__)
+_WATCHED = ("set_match", "hits_at_1", "executable")  # the first decides which checkpoint is best
+
+
+@dataclass(frozen=True, slots=True)
+class Inputs:
+    """The files that a worker opens; small enough to travel as an argument."""
+
+    graph_root: str
+    graph_version: str
+    train: str  # question sets
+    validation: str | None
+    base: str  # the resolved model folder
+
+    def graph(self) -> KnowledgeGraph:
+        """Open the graph, memory-mapped."""
+        return KnowledgeGraph.open(self.graph_root, self.graph_version, verify=False)  # the driver verified it
+
+
+class FinetuneTask:
+    """Fine-tunes a causal language model on the questions of a graph.
+
+    Abilities: the targets `plan` and `read` in any mix; LoRA or all weights; float32 and bf16; evaluation by any strategy.
+    Not supported: encoder-decoder models.
+    """
+
+    parts = ("plan", "read")
+
+    def __init__(self, cfg: FinetuneConfig, inputs: Inputs, ranks: Ranks) -> None:
+        self._cfg = cfg
+        self._inputs = inputs
+        self._ranks = ranks
+        self._tokenizer = load_tokenizer(Path(inputs.base))
+        self._strategy: Strategy | None = None
+
+    def model(self) -> nn.Module:
+        """Load the base and attach the adapter, the same on every worker."""
+        cfg = self._cfg
+        dtype = cfg.model.dtype if cfg.lora.enabled else "float32"  # weights that are trained stay float32
+        base = load_model(Path(self._inputs.base), dtype, str(self._ranks.device), cfg.model.gradient_checkpointing)
+        return attach(base, cfg.lora, cfg.run.seed)
+
+    def batches(self, start_step: int, stop_step: int) -> Iterator[Step]:
+        """Stream this worker's micro-batches through Ray Data."""
+        cfg = self._cfg
+        questions = QuestionSet.open(self._inputs.train)
+        stream = TokenStream(
+            questions=questions.folder,
+            tokenizer=Path(self._inputs.base),
+            order=Order(questions.num_rows, cfg.train.batch, cfg.run.seed),
+            targets=cfg.targets,
+            graph=(self._inputs.graph_root, self._inputs.graph_version),
+            rank=self._ranks.rank,
+            world=self._ranks.world,
+            micro_batch=cfg.train.micro_batch,
+            start_step=start_step,
+            stop_step=stop_step,
+        )
+        for batch in stream:
+            yield Step(batch.micro_batches, batch.answer_tokens, rows=batch.rows, tokens=batch.tokens, cut=batch.dropped)
+
+    def filler(self) -> Mapping[str, Any]:
+        """Return a batch of one token pair; its loss counts nothing."""
+        return filler(self._tokenizer.eos_token_id)
+
+    def loss(self, model: nn.Module, batch: Mapping[str, Any]) -> Loss:
+        """Sum the losses of the answer tokens, of each target apart where the batch has one target only."""
+        tensors = to_tensors(batch, self._ranks.device)
+        total, count = loss_sum(model, tensors)
+        return Loss(total, {})
+
+    def evaluate(self, model: nn.Module, step: int) -> Mapping[str, tuple[float, float]]:
+        """Answer this worker's share of the held-out rows."""
+        rows = self._held_out()
+        if not rows.num_rows:
+            return dict.fromkeys(_WATCHED, (0.0, 0.0))
+        strategy, topics = self._answering(model)
+        table = evaluate(strategy, rows, topics, chunk=self._cfg.evaluation.batch).table
+        return {name: (float(pa.compute.sum(table[name]).as_py() or 0.0), float(rows.num_rows)) for name in _WATCHED}
+
+    def export(self, model: nn.Module, folder: Path) -> None:
+        """Write a model folder that `raykg ask` opens."""
+        write_model(
+            folder,
+            model,  # type: ignore[arg-type]
+            base=Path(self._inputs.base),
+            reference=self._cfg.model.reference,
+            graph={"store": self._inputs.graph_root, "version": self._inputs.graph_version},
+            config=to_dict(self._cfg),
+            settings={"facts_tokens": self._cfg.targets.facts_tokens},
+        )
+
+    def _held_out(self) -> pa.Table:
+        if self._inputs.validation is None:
+            return QuestionSet.open(self._inputs.train).take([])
+        table = QuestionSet.open(self._inputs.validation).to_table()
+        return sample(table, self._cfg.train.evaluate_rows, self._cfg.run.seed).slice(self._ranks.rank)[:: self._ranks.world]
+
+    def _answering(self, model: nn.Module) -> tuple[Strategy, Topics]:
+        from raykg.answer.generation import Generator
+        from raykg.kg.linking import Linker
+
+        way, topics = watched_strategy(self._cfg)
+        if self._strategy is None:
+            graph = self._inputs.graph()
+            generator = Generator(model, self._tokenizer, self._cfg.evaluation.batch)
+            self._strategy = way.method()(way.config, graph, Linker(graph), generator)
+        return self._strategy, topics
+
+
+def watched_strategy(cfg: FinetuneConfig) -> tuple[Chosen, Topics]:
+    """Return how the held-out slice is answered: as the first fine-tuned row of the final table that the graph takes part in."""
+    for contender in cfg.evaluation.contenders:
+        if contender.model == "tuned" and contender.strategy.name != "closed_book":
+            return contender.strategy, contender.topics
+    return chosen(STRATEGIES, "plan_execute" if cfg.targets.plan else "read"), "linked"
+
+
+def trained_precision(cfg: FinetuneConfig, ranks: Ranks) -> str:
+    """Return `bfloat16` or `float32` for the products of training."""
+    return "bfloat16" if torch_dtype(cfg.model.dtype, str(ranks.device)) == torch.bfloat16 else "float32"
