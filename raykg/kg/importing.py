@@ -9,8 +9,10 @@ them than `max_bad_rows` stop the import, and nothing is published.
 from __future__ import annotations
 
 import json
+import lzma
 import secrets
 import time
+import zlib
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -89,41 +91,58 @@ def import_graph(
     begin = time.monotonic()
     files = expand(sources)
     letters = _DeadLetters(Path(store) / "bad-rows", max_bad_rows)
-    known = _closed(closed_vocabulary)
-    read = named = 0
     with letters, GraphBuilder(store, literals=literals, parent=parent) as builder:
+        intake = _Intake(builder, letters, literals or {}, _closed(closed_vocabulary), provenance, progress)
         for file in files:
-            for piece in reader(file, format).pieces(file, TRIPLES):
-                read += piece.read
-                letters.write(file, piece.bad)
-                if piece.rows is not None and piece.rows.num_rows:
-                    rows, bad = _sift(piece.rows, piece, literals or {}, known)
-                    letters.write(file, bad)
-                    builder.add_triples(_with_provenance(rows, provenance or file.name))
-                if piece.names is not None:
-                    builder.add_names(piece.names)
-                    named += piece.names.num_rows
-                if progress is not None:
-                    progress(file.name, read)
+            intake.take_file(file, reader(file, format))
         for table in _entity_tables(entities, letters):
-            builder.add_names(table)
-            named += table.num_rows
-        letters.check()
+            intake.take_names(table)
         if not builder.rows:
-            raise KgError(f"{sources[0]}: no triple in {len(files)} file(s), {read:,} rows read; check the format and its delimiter")
-        about = {"sources": [file.name for file in files], "read": read, "bad": dict(letters.counts)}
+            raise KgError(f"{sources[0]}: no triple in {len(files)} file(s), {intake.read:,} rows read; check the format and its delimiter")
+        about = {"sources": [file.name for file in files], "read": intake.read, "bad": dict(letters.counts)}
         graph = builder.finish(about)
-        summary = ImportSummary(
-            version=graph.version,
-            read=read,
-            taken=builder.rows,
-            duplicates=builder.duplicates,
-            names=named,
-            bad=dict(letters.counts),
-            bad_rows=letters.path,
-            seconds=time.monotonic() - begin,
-        )
+    summary = ImportSummary(
+        version=graph.version,
+        read=intake.read,
+        taken=builder.rows,
+        duplicates=builder.duplicates,
+        names=intake.names,
+        bad=dict(letters.counts),
+        bad_rows=letters.path,
+        seconds=time.monotonic() - begin,
+    )
     return graph, summary
+
+
+@dataclass
+class _Intake:
+    """Moves what files give into the builder and counts it."""
+
+    builder: GraphBuilder
+    letters: _DeadLetters
+    literals: Mapping[str, str]
+    closed: pa.Array | None
+    provenance: str | None
+    progress: Progress | None
+    read: int = 0
+    names: int = 0
+
+    def take_file(self, file: SourceFile, format: Format) -> None:  # noqa: A002  # the config's word
+        for piece in _pieces(format, file, TRIPLES):
+            self.read += piece.read
+            self.letters.write(file, piece.bad)
+            if piece.rows is not None and piece.rows.num_rows:
+                rows, bad = _sift(piece.rows, piece, self.literals, self.closed)
+                self.letters.write(file, bad)
+                self.builder.add_triples(_with_provenance(rows, self.provenance or file.name))
+            if piece.names is not None:
+                self.take_names(piece.names)
+            if self.progress is not None:
+                self.progress(file.name, self.read)
+
+    def take_names(self, table: pa.Table) -> None:
+        self.builder.add_names(table)
+        self.names += table.num_rows
 
 
 def reader(file: SourceFile, format: Chosen | None) -> Format:  # noqa: A002  # the config's word
@@ -135,6 +154,19 @@ def reader(file: SourceFile, format: Chosen | None) -> Format:  # noqa: A002  # 
     format = format or _by_ending(file)
     made: Format = format.method()(format.config)
     return made
+
+
+def _pieces(format: Format, file: SourceFile, layout: Layout) -> Iterator[Piece]:  # noqa: A002  # the config's word
+    """Read a file piece by piece; what a file system or an unpacker raises names the file."""
+    pieces = format.pieces(file, layout)
+    while True:
+        try:
+            piece = next(pieces, None)
+        except (OSError, EOFError, zlib.error, lzma.LZMAError) as error:
+            raise KgError(f"{file.path}: cannot be read: {error}") from error
+        if piece is None:
+            return
+        yield piece
 
 
 def _by_ending(file: SourceFile) -> Chosen:
@@ -215,7 +247,7 @@ def _closed(path: str | None) -> pa.Array | None:
 def _entity_tables(path: str | None, letters: _DeadLetters) -> Iterator[pa.Table]:
     """Read the file of names; its bad rows count as any others."""
     for file in expand([path]) if path else ():
-        for piece in reader(file, None).pieces(file, NAMES):
+        for piece in _pieces(reader(file, None), file, NAMES):
             letters.write(file, piece.bad)
             if piece.rows is None or not piece.rows.num_rows:
                 continue

@@ -15,6 +15,7 @@ import json
 import os
 import shutil
 import tempfile
+import time
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -29,6 +30,7 @@ from raykg.kg.errors import DamagedVersion, KgError
 FORMAT = 1
 MANIFEST = "manifest.json"
 _MARKER = ".verified.json"
+_STALE = 7 * 86_400  # seconds: no import takes a week
 _NPY_HEADER = 128  # bytes: NumPy pads the header of a short one-dimensional array to this
 
 
@@ -142,6 +144,9 @@ def check_files(root: Path, manifest: Manifest, *, hashes: bool = True) -> None:
 def scratch(store: Path) -> Path:
     """Return a new, empty folder on the store's own file system for an import to work in."""
     (store / "tmp").mkdir(parents=True, exist_ok=True)
+    for left in (store / "tmp").iterdir():  # by imports that were killed
+        if time.time() - left.stat().st_mtime > _STALE:
+            shutil.rmtree(left, ignore_errors=True)
     return Path(tempfile.mkdtemp(dir=store / "tmp"))
 
 

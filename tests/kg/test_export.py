@@ -2,12 +2,14 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from raykg.config.choice import chosen, names
 from raykg.kg.build import from_triples
 from raykg.kg.errors import KgError
 from raykg.kg.export import export_graph, write_names
+from raykg.kg.formats import FOLDER
 from raykg.kg.importing import import_graph
 from tests.graphs import film_graph
-from tests.kg.test_importing import texts
+from tests.kg.imports import texts
 
 ODD = [
     "שלום עולם",
@@ -31,7 +33,7 @@ ODD = [
     "'",
 ]
 TEXT = st.one_of(st.sampled_from(ODD), st.text(st.characters(exclude_characters="\0", exclude_categories=("Cs",)), min_size=1, max_size=8))
-ENDINGS = ["tsv", "csv", "jsonl", "parquet", "nt", "ttl"]
+ENDINGS = [chosen(FOLDER, name).module().EXTENSIONS[0][1:] for name in names(FOLDER)]
 
 
 @pytest.mark.parametrize("ending", ENDINGS)
@@ -51,10 +53,10 @@ def test_export_then_import_gives_the_same_triples(tmp_path_factory, ending, row
 def test_names_survive(tmp_path, ending):
     graph = film_graph(tmp_path / "a")
     export_graph(graph, tmp_path / f"out.{ending}")
-    names = None if ending in ("nt", "ttl") else tmp_path / f"names.{ending}"
-    if names:
-        assert write_names(graph, names) == int((~graph.is_literal).sum()) + graph.num_relations
-    again, _ = import_graph(tmp_path / "b", [str(tmp_path / f"out.{ending}")], entities=str(names) if names else None)
+    file = None if ending in ("nt", "ttl") else tmp_path / f"names.{ending}"
+    if file:
+        assert write_names(graph, file) == int((~graph.is_literal).sum()) + graph.num_relations
+    again, _ = import_graph(tmp_path / "b", [str(tmp_path / f"out.{ending}")], entities=str(file) if file else None)
     assert texts(again) == texts(graph) and sorted(again.relation_names) == sorted(graph.relation_names)
     columns = ["key", "label", "aliases", "type", "datatype", "value"]
 

@@ -113,6 +113,13 @@ def test_a_failed_import_leaves_nothing(tmp_path):
     assert not list((tmp_path / "tmp").iterdir()) and not (tmp_path / "latest").exists()
 
 
+def test_scratch_that_a_killed_import_left_is_removed_after_a_week(tmp_path):
+    left, recent = store.scratch(tmp_path), store.scratch(tmp_path)
+    os.utime(left, (0, 0))
+    store.scratch(tmp_path)
+    assert not left.exists() and recent.exists()
+
+
 def test_a_failed_atomic_write_keeps_the_old_text(tmp_path, monkeypatch):
     path = tmp_path / "latest"
     store.write_atomically(path, "old")
