@@ -28,7 +28,7 @@ from raykg.config.choice import Chosen, chosen, names
 from raykg.kg.build import GraphBuilder
 from raykg.kg.errors import ImportStopped, KgError
 from raykg.kg.files import SourceFile, expand
-from raykg.kg.formats import FOLDER, NAMES, TRIPLES, BadRow, Format, Piece, excerpt
+from raykg.kg.formats import FOLDER, NAMES, TRIPLES, BadRow, Format, Layout, Piece, excerpt
 from raykg.kg.graph import KnowledgeGraph
 from raykg.kg.literals import declare, unparsable
 
