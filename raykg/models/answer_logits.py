@@ -34,8 +34,7 @@ def loss_sum(model: "nn.Module", batch: "Mapping[str, Tensor]") -> "tuple[Tensor
         batch: `input_ids` and `labels` [batch, tokens], and maybe `attention_mask`; a label stands at the position of its own token and is
             predicted from the position before; `IGNORE` marks what is not learnt.
 
-    Raises:
-        ValueError: no token of the batch is to be learnt.
+    A batch without answer tokens, which a worker runs when the others have one more, gives 0 and a gradient of zeros.
     """
     import torch
     from torch.nn import functional
@@ -44,13 +43,15 @@ def loss_sum(model: "nn.Module", batch: "Mapping[str, Tensor]") -> "tuple[Tensor
     # Positions in the flattened [batch, tokens] whose next token is an answer token.
     learnt = (targets != IGNORE).nonzero().squeeze(1)
     count = int(learnt.numel())
-    if not count:
-        raise ValueError("labels: the batch holds no token to learn")
     tokens = batch["labels"].shape[1]
     positions = learnt + learnt // (tokens - 1)  # each row of labels lost its first column
+    if not count:
+        positions = targets.new_zeros(1)
     inputs = {key: value for key, value in batch.items() if key != "labels"}
     with head_at(model, positions):
         logits: Tensor = model(**inputs, use_cache=False).logits  # [answers, vocabulary]
+    if not count:
+        return logits.float().sum() * 0.0, 0
     exact = logits if logits.dtype == torch.float64 else logits.float()
     return functional.cross_entropy(exact, targets[learnt], reduction="sum"), count
 

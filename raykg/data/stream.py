@@ -1,0 +1,375 @@
+"""A worker's share of every training step, tokenised by Ray Data beside the training.
+
+    stream = TokenStream(questions=folder, tokenizer=base, order=Order(rows, batch, seed), targets=cfg.targets,
+                         graph=(root, version), rank=0, world=2, micro_batch=16, start_step=0, stop_step=600)
+    for step in stream:
+        for micro_batch in step.micro_batches: ...   # dicts of arrays [rows, tokens]
+
+The stream is a range of step numbers that Ray Data tasks turn into token rows, in order. What a step holds is a pure function of the seed,
+the step, and this worker's place among the workers, so a resumed run seeks by starting at another number, and any step can be computed
+alone (`TokenStream.step`). The shares of all workers together are the global batch, exactly; they may differ by one row, and by rows left
+out because they are longer than `targets.max_tokens` (counted, warned about once, and then whenever there are ten times more).
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import lru_cache
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Protocol
+
+import numpy as np
+import pyarrow as pa
+from numpy.typing import NDArray
+
+from raykg.data import ground
+from raykg.data.errors import DataError
+from raykg.data.order import Order, Rows, draws
+from raykg.data.prompts import plan_prompt, read_prompt
+from raykg.data.targets import TargetsConfig
+from raykg.data.tokenise import PLAN, READ, Examples, Tokeniser, choose_targets, micro_batch, split_by_length
+from raykg.kg.graph import KnowledgeGraph
+
+if TYPE_CHECKING:
+    from ray.data import Dataset
+
+log = logging.getLogger(__name__)
+
+TASK_CPUS = 1
+"""Logical CPUs of one tokenising task."""
+
+STEPS_PER_TASK = 8
+"""Steps that one task tokenises: a task costs about 10 ms on top of its work."""
+
+SPLIT_OVERHEAD = 25
+"""What one more micro-batch costs, in tokens (see `split_by_length`): SmolLM2-135M with LoRA, float32, one CPU core."""
+
+_BLOCK = pa.schema(
+    [
+        ("step", pa.int64()),
+        ("tokens", pa.list_(pa.int32())),
+        ("lengths", pa.list_(pa.int64())),
+        ("prompts", pa.list_(pa.int64())),
+        ("rows", pa.list_(pa.int64())),
+        ("kinds", pa.list_(pa.int64())),
+        ("too_long", pa.int64()),
+        ("unsupported", pa.int64()),
+    ]
+)
+
+
+class SizingError(DataError):
+    """The machine or cluster leaves no logical CPU for Ray Data beside the training workers."""
+
+
+class Questions(Protocol):
+    """The part of `QuestionSet` that a stream needs."""
+
+    @property
+    def num_rows(self) -> int:
+        """Number of rows."""
+
+    def take(self, row_ids: Rows) -> pa.Table:
+        """Return some rows, in the order asked for."""
+
+
+@dataclass(frozen=True, slots=True)
+class StepBatch:
+    """One worker's share of one global batch.
+
+    Attributes:
+        step: The global step.
+        micro_batches: Dicts of `input_ids`, `attention_mask`, `labels` [rows, tokens]; none where every row was left out.
+        answer_tokens: Tokens that are learnt, as `loss_sum` counts them.
+        tokens: All tokens, padding not counted.
+        row_ids: The rows that are in the micro-batches.
+        kinds: PLAN or READ of each of them.
+        too_long: Rows left out because they exceed `targets.max_tokens`.
+        unsupported: Rows left out because no fact within `targets.facts_tokens` supports an answer and their plan may not be used.
+    """
+
+    step: int
+    micro_batches: Sequence[dict[str, NDArray[np.int64]]]
+    answer_tokens: int
+    tokens: int
+    row_ids: Rows
+    kinds: NDArray[np.int64]
+    too_long: int = 0
+    unsupported: int = 0
+
+    @property
+    def rows(self) -> int:
+        """Number of rows in the micro-batches."""
+        return len(self.row_ids)
+
+    @property
+    def dropped(self) -> int:
+        """Number of rows left out."""
+        return self.too_long + self.unsupported
+
+    @property
+    def cut(self) -> int:
+        """Return `dropped`: rows are left out whole, never shortened."""
+        return self.dropped
+
+
+@dataclass(frozen=True, slots=True)
+class Slice:
+    """A worker's share of a step, tokenised but not yet padded."""
+
+    examples: Examples
+    row_ids: Rows
+    kinds: NDArray[np.int64]
+    too_long: int
+    unsupported: int
+
+
+@dataclass(frozen=True, slots=True)
+class Slicer:
+    """Computes any step's share by itself; small, so that it travels to Ray Data tasks, which open the files it names."""
+
+    questions: str
+    tokenizer: str
+    order: Order
+    targets: TargetsConfig
+    graph: tuple[str, str] | None
+    rank: int = 0
+    world: int = 1
+
+    def slice_of(self, step: int) -> Slice:
+        """Return this worker's rows of a step as tokens.
+
+        Raises:
+            DataError: the question set has another number of rows than the order, or a graph is needed and not given.
+        """
+        rows = self.order.worker_rows(step, self.rank, self.world)
+        table = self._opened().take(rows)
+        epoch, _ = self.order.position(step)
+        has_plan = np.array([bool(plan) for plan in table["plan"].to_pylist()], dtype=bool)
+        kinds = choose_targets(rows, self.order.seed, epoch, self.targets.read, has_plan)
+        seeds = (draws(rows, self.order.seed, epoch, "facts") * 2.0**32).astype(np.int64)
+        columns = table.select(["question", "plan", "topics", "topic_ids", "answers", "answer_ids"]).to_pylist()
+        texts = [self._texts(row, kind, seed) for row, kind, seed in zip(columns, kinds.tolist(), seeds.tolist(), strict=True)]
+        kept = np.array([place for place, text in enumerate(texts) if text is not None], dtype=np.int64)
+        found = [text for text in texts if text is not None]
+        examples = _tokeniser(self.tokenizer).encode([text[0] for text in found], [text[1] for text in found])
+        short = np.flatnonzero(examples.lengths <= self.targets.max_tokens)
+        return Slice(
+            examples=examples.select(short),
+            row_ids=rows[kept[short]],
+            kinds=np.array([text[2] for text in found], dtype=np.int64)[short],
+            too_long=len(found) - len(short),
+            unsupported=len(texts) - len(found),
+        )
+
+    def __call__(self, block: Mapping[str, NDArray[np.int64]]) -> pa.Table:
+        """Tokenise the steps `block["id"]`: what a Ray Data task runs."""
+        steps = block["id"].tolist()
+        slices = [self.slice_of(step) for step in steps]
+        columns = {
+            "step": steps,
+            "tokens": [one.examples.tokens for one in slices],
+            "lengths": [one.examples.lengths for one in slices],
+            "prompts": [one.examples.prompts for one in slices],
+            "rows": [one.row_ids for one in slices],
+            "kinds": [one.kinds for one in slices],
+            "too_long": [one.too_long for one in slices],
+            "unsupported": [one.unsupported for one in slices],
+        }
+        return pa.table(columns, schema=_BLOCK)
+
+    def _texts(self, row: Mapping[str, Any], kind: int, seed: int) -> tuple[str, str, int] | None:
+        """Return (prompt, target, kind); a row whose answers no context supports becomes a plan row where there may be plan rows."""
+        if kind == READ:
+            grounded = ground.ground(self._graph(), row, _tokeniser(self.tokenizer).backend, self.targets.facts_tokens, seed)
+            if grounded is not None:
+                return read_prompt(row["question"], grounded.facts.texts), grounded.target, READ
+            if not row["plan"] or self.targets.plan == 0:
+                return None
+        return plan_prompt(row["question"]), row["plan"], PLAN
+
+    def _graph(self) -> KnowledgeGraph:
+        if self.graph is None:
+            raise DataError(f"{self.questions}: targets.read ({self.targets.read}) needs the graph that the questions are about")
+        return _graph(*self.graph)
+
+    def _opened(self) -> Questions:
+        questions = _questions(self.questions)
+        if questions.num_rows != self.order.rows:
+            raise DataError(f"{self.questions}: it has {questions.num_rows} rows, the order was made for {self.order.rows}")
+        return questions
+
+
+@dataclass(frozen=True, kw_only=True)
+class TokenStream:
+    """The steps [start_step, stop_step) of one worker, tokenised by a Ray Data pipeline that this process opens.
+
+    Attributes:
+        questions: Folder of the question set.
+        tokenizer: A resolved model folder.
+        order: Which rows a step has.
+        targets: The mix of targets, and their budgets.
+        graph: Store and version of the graph; needed for `read` rows.
+        rank: This worker.
+        world: Number of workers.
+        micro_batch: Most rows that a worker computes at once.
+        start_step: First step.
+        stop_step: One beyond the last step.
+        split_overhead: What one more micro-batch costs, in tokens.
+    """
+
+    questions: Path
+    tokenizer: Path
+    order: Order
+    targets: TargetsConfig
+    graph: tuple[str, str] | None = None
+    rank: int = 0
+    world: int = 1
+    micro_batch: int = 16
+    start_step: int = 0
+    stop_step: int
+    split_overhead: int = SPLIT_OVERHEAD
+    slicer: Slicer = field(init=False)
+
+    def __post_init__(self) -> None:
+        """Gather what a task needs."""
+        slicer = Slicer(str(self.questions), str(self.tokenizer), self.order, self.targets, self.graph, self.rank, self.world)
+        object.__setattr__(self, "slicer", slicer)
+
+    def __iter__(self) -> Iterator[StepBatch]:
+        """Yield the steps in order.
+
+        Raises:
+            DataError: Ray Data ended before the last step.
+        """
+        if self.stop_step <= self.start_step:
+            return
+        expected, left_out = self.start_step, LeftOut(self.targets)
+        blocks: Any = _dataset(self.slicer, self.start_step, self.stop_step).iter_batches(
+            batch_size=None, batch_format="pyarrow", prefetch_batches=1
+        )
+        for block in blocks:
+            for row in range(block.num_rows):
+                batch = self._batch(*_read_row(block, row))
+                if batch.step != expected:
+                    raise DataError(f"step {expected}: Ray Data gave step {batch.step} in its place")
+                left_out.add(batch)
+                expected += 1
+                yield batch
+        if expected != self.stop_step:
+            raise DataError(f"step {expected}: Ray Data ended before step {self.stop_step}")
+
+    def step(self, step: int) -> StepBatch:
+        """Return one step computed here and now, equal to what the stream yields for it."""
+        return self._batch(step, self.slicer.slice_of(step))
+
+    def _batch(self, step: int, one: Slice) -> StepBatch:
+        parts = split_by_length(one.examples.lengths, self.micro_batch, self.split_overhead)
+        padding = _tokeniser(str(self.tokenizer)).end
+        return StepBatch(
+            step=step,
+            micro_batches=[micro_batch(one.examples.select(part), padding) for part in parts],
+            answer_tokens=int((one.examples.lengths - one.examples.prompts).sum()),
+            tokens=int(one.examples.lengths.sum()),
+            row_ids=one.row_ids,
+            kinds=one.kinds,
+            too_long=one.too_long,
+            unsupported=one.unsupported,
+        )
+
+
+class LeftOut:
+    """Counts rows that were left out, and warns at the first one and whenever there are ten times more."""
+
+    def __init__(self, targets: TargetsConfig) -> None:
+        self._targets = targets
+        self._seen = 0
+        self._counts = {"too_long": 0, "unsupported": 0}
+        self._next = {"too_long": 1, "unsupported": 1}
+
+    def add(self, batch: StepBatch) -> None:
+        """Take a step into account."""
+        self._seen += batch.rows + batch.dropped
+        for name, count, reason in (
+            ("too_long", batch.too_long, f"longer than targets.max_tokens ({self._targets.max_tokens})"),
+            ("unsupported", batch.unsupported, f"not answerable from targets.facts_tokens ({self._targets.facts_tokens})"),
+        ):
+            self._counts[name] += count
+            if self._counts[name] >= self._next[name]:
+                self._next[name] = self._counts[name] * 10
+                log.warning("%d of %d rows so far were left out: %s", self._counts[name], self._seen, reason)
+
+
+def check_sizing(workers: int, cpus_per_worker: int, cluster_cpus: float) -> None:
+    """Refuse a sizing in which the workers take every logical CPU, so that no tokenising task could ever start.
+
+    Ray schedules by logical CPUs: training workers hold theirs to the end, so a pipeline without one left waits for ever, silently.
+
+    Raises:
+        SizingError: too few logical CPUs, with the arithmetic.
+    """
+    held = workers * cpus_per_worker
+    needed = held + TASK_CPUS
+    if cluster_cpus < needed:
+        raise SizingError(
+            f"resources: {workers} workers x {cpus_per_worker} CPUs hold {held} of {cluster_cpus:g} logical CPUs to the end, and Ray Data "
+            f"needs {TASK_CPUS} more to tokenise beside them ({held} + {TASK_CPUS} = {needed} > {cluster_cpus:g}), or no batch would ever "
+            f"arrive: start Ray with at least {needed} logical CPUs (they count tasks, not cores), or use fewer workers"
+        )
+
+
+def _dataset(slicer: Slicer, start_step: int, stop_step: int) -> Dataset:
+    """Return the pipeline of blocks of `_BLOCK`, in the order of their steps."""
+    import ray.data
+    from ray.data import ExecutionResources
+
+    steps = stop_step - start_step
+    dataset = ray.data.range(steps, override_num_blocks=-(-steps // STEPS_PER_TASK))
+    options = dataset.context.execution_options
+    options.preserve_order = True
+    # One task at a time for each worker: tokenising is far faster than training, and the cores are the training's.
+    options.resource_limits = ExecutionResources(cpu=TASK_CPUS)
+    dataset.context.enable_progress_bars = False
+    dataset.context.print_on_execution_start = False
+    shifted = _Shifted(slicer, start_step)
+    return dataset.map_batches(shifted, batch_size=None, batch_format="numpy", num_cpus=TASK_CPUS, zero_copy_batch=True)
+
+
+@dataclass(frozen=True, slots=True)
+class _Shifted:
+    """Counts steps from `start_step`, since Ray Data's range counts from 0."""
+
+    slicer: Slicer
+    start_step: int
+
+    def __call__(self, block: Mapping[str, NDArray[np.int64]]) -> pa.Table:
+        return self.slicer({"id": block["id"] + self.start_step})
+
+
+def _read_row(block: pa.Table, row: int) -> tuple[int, Slice]:
+    def values(name: str) -> NDArray[Any]:
+        found: NDArray[Any] = block[name][row].values.to_numpy(zero_copy_only=False)
+        return found
+
+    examples = Examples(values("tokens"), values("lengths"), values("prompts"))
+    counts = [int(block[name][row].as_py()) for name in ("step", "too_long", "unsupported")]
+    return counts[0], Slice(examples, values("rows"), values("kinds"), counts[1], counts[2])
+
+
+@lru_cache(maxsize=4)
+def _tokeniser(folder: str) -> Tokeniser:
+    return Tokeniser(folder)
+
+
+@lru_cache(maxsize=4)
+def _questions(folder: str) -> Questions:
+    from raykg.data.question_set import QuestionSet
+
+    return QuestionSet.open(folder)
+
+
+@lru_cache(maxsize=2)
+def _graph(root: str, version: str) -> KnowledgeGraph:
+    return KnowledgeGraph.open(root, version, verify=False)  # the driver verified it
