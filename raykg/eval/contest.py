@@ -14,7 +14,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from raykg.eval.suites.kgqa import Evaluation, evaluate, questions_of, sample
+from raykg.eval.suites.kgqa import Evaluation, evaluate, sample
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -55,16 +55,17 @@ def ask_contender(
     )
 
 
-def example_prompt(contender: Contender, opened: OpenedModel, rows: pa.Table) -> str:
-    """Return the whole prompt that a contender reads for the first question, for the report; base models get their examples here."""
-    from raykg.answer.strategies.closed_book import ClosedBook
-    from raykg.answer.strategies.read import Read
-    from raykg.data.prompts import plan_prompt
+def prompt_words(contender: Contender) -> str:
+    """Return the words that a contender's model reads, with `{facts}` and `{question}` where a question's own stand; for the report."""
+    from raykg.answer.prompting import CLOSED_BOOK_EXAMPLES, INSTRUCTION, READ_EXAMPLES, READ_INSTRUCTION, few_shot
+    from raykg.data.prompts import closed_book_prompt, plan_prompt, read_prompt
 
-    question = questions_of(rows.slice(0, 1), contender.topics)[0]
-    strategy = opened.strategy(contender.strategy)
-    if isinstance(strategy, ClosedBook):
-        return strategy.prompt(question)
-    if isinstance(strategy, Read):
-        return strategy.prompt(question, strategy.facts(question.text, strategy.topics(question)).texts)
-    return plan_prompt(question.text)
+    question, facts = "{question}", ["{facts}"]
+    if contender.strategy.name == "plan_execute":
+        return plan_prompt(question)
+    reads = contender.strategy.name == "read"
+    bare = read_prompt(question, facts) if reads else closed_book_prompt(question)
+    if getattr(contender.strategy.config, "prompt", "bare") == "bare":
+        return bare
+    shown = few_shot(None, bare, READ_INSTRUCTION if reads else INSTRUCTION, READ_EXAMPLES if reads else CLOSED_BOOK_EXAMPLES)
+    return f"(as turns of the model's chat template, where it has one)\n{shown}"

@@ -1,0 +1,75 @@
+"""Answers and proofs in words.
+
+    answer_in_words(answer)                    # "Ridley Scott; James Cameron"
+    proof_in_words(answer.proof, graph)        # ["Alien -> directed by -> Ridley Scott", ...]
+
+The paraphraser, which asks the base model to say a question differently, is `raykg.answer.paraphrase`.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from raykg.answer.question import Answer
+
+if TYPE_CHECKING:
+    from raykg.kg.graph import KnowledgeGraph
+    from raykg.kg.logical_form import Claim, Proof
+
+_WHY = {
+    "empty": "the graph gives no answer",
+    "unparsable": "what the model wrote is no plan",
+    "unlinked": "a name is not in the graph",
+    "over_budget": "the plan costs more than its budget",
+}
+
+
+def answer_in_words(answer: Answer, limit: int = 20) -> str:
+    """Return the answers in one line, at most `limit` of them, or why there is none."""
+    if answer.status != "answered":
+        why = _WHY[answer.status]
+        return f"no answer: {why}" + (f" ({answer.error})" if answer.error and answer.error != why else "")
+    more = len(answer.answers) - limit
+    return "; ".join(answer.answers[:limit]) + (f"; and {more} more" if more > 0 else "")
+
+
+def proof_in_words(proof: Proof, graph: KnowledgeGraph) -> list[str]:
+    """Return one line for each triple of a proof, `head -> relation -> tail`, then one for each claim about what the graph lacks.
+
+    Names that several nodes share are followed by the node's key.
+    """
+    triples = proof.triples
+    ends = [term.node for triple in triples for term in (triple.head, triple.tail)]
+    labels = dict(zip(ends, graph.labels(ends), strict=True)) if ends else {}
+    holders: dict[str, set[int]] = {}
+    for node, label in labels.items():
+        holders.setdefault(label, set()).add(node)
+
+    def name(node: int, key: str) -> str:
+        label = labels[node]
+        return label if len(holders[label]) == 1 else f"{label} ({key})"
+
+    lines = [
+        f"{name(triple.head.node, triple.head.key)} -> {triple.relation.name} -> {name(triple.tail.node, triple.tail.key)}"
+        for triple in triples
+    ]
+    if proof.count is not None:
+        lines.append(
+            f"that makes {proof.count}" + ("" if len(proof.answers) == proof.count else f", of which {len(proof.answers)} are shown")
+        )
+    return lines + [claim_in_words(claim) for claim in proof.claims if claim.kind != "count"]
+
+
+def claim_in_words(claim: Claim) -> str:
+    """Return what a proof's triples cannot show, as a sentence; it is checked by executing the plan."""
+    nodes = f"{claim.nodes} node" + ("" if claim.nodes == 1 else "s")
+    match claim.kind:
+        case "exclusion":
+            return f"none of them is among the {nodes} of: {claim.plan}"
+        case "away":
+            return f"the walk meets none of the {nodes} of: {claim.plan}"
+        case "count":
+            return f"there are {nodes} in: {claim.plan}"
+        case _:
+            best = "nothing" if claim.best is None else f"{claim.best:g}"
+            return f"no candidate has a {'greater' if claim.kind == 'max' else 'smaller'} value than {best}: {claim.plan}"

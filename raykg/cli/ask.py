@@ -1,0 +1,120 @@
+"""`raykg ask "..."`: one question to a fine-tuned model, with the plan, the proof and the graph's version."""
+
+from __future__ import annotations
+
+import json
+import re
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+if TYPE_CHECKING:
+    from raykg.answer.question import Answer
+    from raykg.config.choice import Chosen
+    from raykg.kg.graph import KnowledgeGraph
+    from raykg.models.saved import SavedModel
+
+_PROOF_LINES = 5
+
+
+def command(
+    question: Annotated[str, typer.Argument(help="The question; [names in brackets] are its topics.", show_default=False)],
+    model: Annotated[
+        Path | None, typer.Option(help="A run's folder, or its model/; the newest finished run in runs/ by default.", show_default=False)
+    ] = None,
+    strategy: Annotated[str, typer.Option(help="How to answer: see `raykg list answer.strategies`.")] = "plan_execute",
+    plan: Annotated[bool, typer.Option("--plan", help="The question is a plan already: execute it, without the model.")] = False,
+    show_proof: Annotated[bool, typer.Option("--show-proof", help="Show every line of the proof.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON for a programme to read, the whole proof included.")] = False,
+    device: Annotated[str, typer.Option(help="A torch device, such as cuda.")] = "cpu",
+) -> None:
+    """Ask a fine-tuned model a question and see the proof of its answer.
+
+    The model writes a plan, the graph answers it. The proof names the triples that lead to the answer and is checked before it is shown.
+
+    Examples:
+        raykg ask "who directed Alien?"
+        raykg ask "who starred in films directed by Ridley Scott?" --model runs/quickstart --show-proof
+        raykg ask "who directed [Alien]?" --strategy read --json
+        raykg ask "Alien > directed by" --plan
+    """
+    from raykg.answer.opening import open_graph, open_model, open_saved
+    from raykg.answer.question import Question
+
+    run = model or newest_run(Path("runs"))
+    saved = open_saved(run)
+    if plan:
+        graph = open_graph(saved)
+        answer = _execute(question, graph)
+    else:
+        chosen = choose(strategy, saved)  # before the model is loaded: a wrong name is said at once
+        opened = open_model(run, device=device)
+        graph = opened.graph
+        topics = tuple(re.findall(r"\[([^\[\]]+)\]", question)) or None
+        answer = opened.strategy(chosen).answer([Question(question, topics)])[0]
+    if as_json:
+        print(json.dumps({"question": question, "model": str(run)} | answer.to_dict(), ensure_ascii=False, indent=2))
+    else:
+        show(answer, graph, None if show_proof else _PROOF_LINES)
+
+
+def choose(strategy: str, saved: SavedModel) -> Chosen:
+    """Return a strategy with the settings that the model was trained with.
+
+    Raises:
+        ChoiceError: there is no such strategy; the message lists and suggests.
+    """
+    from raykg.config.choice import chosen, config_class
+
+    folder = "raykg.answer.strategies"
+    known = config_class(folder, strategy).__dataclass_fields__
+    return chosen(folder, strategy, **{name: value for name, value in saved.settings.items() if name in known})
+
+
+def newest_run(storage: Path) -> Path:
+    """Return the run in `storage` that was finished last.
+
+    Raises:
+        AnswerError: there is none.
+    """
+    from raykg.answer.question import AnswerError
+
+    finished = sorted(storage.glob("*/model/model.json"), key=lambda path: path.stat().st_mtime)
+    if not finished:
+        raise AnswerError(f"model: no finished run in {storage}/: name one with --model, or make one with `raykg quickstart`")
+    return finished[-1].parent.parent
+
+
+def show(answer: Answer, graph: KnowledgeGraph, lines: int | None) -> None:
+    """Print an answer, its plan and at most `lines` lines of its proof."""
+    from raykg.answer.wording import answer_in_words, proof_in_words
+    from raykg.kg.logical_form import fault
+
+    print(answer_in_words(answer))
+    if answer.plan is not None:
+        print(f"\nplan   {answer.plan}")
+    if answer.proof is not None:
+        told = proof_in_words(answer.proof, graph)
+        wrong = fault(answer.proof, graph)
+        print(f"proof  {len(answer.proof.triples)} triples, {'checked' if wrong is None else f'NOT VALID: {wrong}'}")
+        for line in told[:lines]:
+            print(f"       {line}")
+        if lines is not None and len(told) > lines:
+            print(f"       ... {len(told) - lines} more lines: --show-proof")
+    elif answer.citations:
+        print("\nread in")
+        for triple in answer.citations:
+            head, relation, tail = graph.triple(triple)
+            print(f"       {graph.label(head)} -> {graph.relation_names[relation]} -> {graph.label(tail)}")
+    print(f"graph  version {graph.version}")
+
+
+def _execute(plan: str, graph: KnowledgeGraph) -> Answer:
+    """Execute a plan that the user wrote."""
+    from typing import Any, cast
+
+    from raykg.answer.strategies.plan_execute import Config, PlanExecute
+    from raykg.kg.linking import Linker
+
+    return PlanExecute(Config(), graph, Linker(graph), cast(Any, None)).run(plan)

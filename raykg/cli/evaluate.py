@@ -1,0 +1,266 @@
+"""`raykg evaluate RUN`: a finished run's model on held-out questions, with the majority baseline and intervals."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeAlias, cast
+
+import typer
+
+if TYPE_CHECKING:
+    from raykg.eval.evaluation_config import Contender, EvaluationConfig
+    from raykg.eval.majority import Majority
+    from raykg.eval.suites.kgqa import Evaluation
+    from raykg.eval.tables import ComparisonTable
+    from raykg.kg.graph import KnowledgeGraph
+    from raykg.models.saved import SavedModel
+
+    Job: TypeAlias = tuple[str, Contender, Any]  # label, who is asked, an Arrow table of questions
+
+
+def command(
+    run: Annotated[Path, typer.Argument(help="The folder of a finished run.", show_default=False)],
+    questions: Annotated[
+        list[Path] | None, typer.Option(help="Question sets or question files; the run's test sets by default.", show_default=False)
+    ] = None,
+    strategy: Annotated[
+        list[str] | None,
+        typer.Option(help="How to answer, may be repeated; by default as the run's config says.", show_default=False),
+    ] = None,
+    topics: Annotated[str | None, typer.Option(help="given or linked; by default as the run's config says.", show_default=False)] = None,
+    rows: Annotated[int | None, typer.Option(help="Questions of each set.", min=1, show_default=False)] = None,
+    base: Annotated[bool, typer.Option("--base", help="With --strategy: the model before fine-tuning, in its chat template.")] = False,
+    processes: Annotated[
+        int | None, typer.Option(help="Processes of one thread each; by default one per core.", min=1, show_default=False)
+    ] = None,
+    device: Annotated[str, typer.Option(help="A torch device; on cuda one process is best.")] = "cpu",
+    output: Annotated[Path | None, typer.Option(help="Folder of the report; RUN/evaluation/report by default.", show_default=False)] = None,
+) -> None:
+    """Measure a finished run's model on held-out questions, with baselines and intervals.
+
+    Answers are kept in RUN/evaluation, so the same command continues where it stopped. Hits@1, exact set match and the other metrics are
+    defined in the report that is written.
+
+    Examples:
+        raykg evaluate runs/quickstart
+        raykg evaluate runs/quickstart --strategy plan_execute --topics given --rows 300
+        raykg evaluate runs/metaqa --questions my_questions.jsonl --strategy read
+        raykg evaluate runs/quickstart --base --strategy closed_book --rows 100
+    """
+    from raykg.answer.opening import open_graph, open_saved
+    from raykg.eval.suites.kgqa import sample
+
+    saved = open_saved(run)
+    graph = open_graph(saved)  # before any question is asked: a missing version is said at once
+    cfg = settings(saved, strategy or [], topics, rows, base)
+    sets = question_sets(run, questions or [], saved)
+    jobs = [
+        (contender.label if len(sets) == 1 else f"{name}: {contender.label}", contender, sample(table, contender.questions, cfg.seed))
+        for name, table in sets.items()
+        for contender in cfg.contenders
+    ]
+    count = 1 if device != "cpu" else processes or os.cpu_count() or 1
+    largest = max(asked.num_rows for _, _, asked in jobs)
+    evaluations = ask(run, cfg, jobs, min(count, max(1, -(-largest // cfg.batch))), device)
+    compared, path = report(run, saved, graph, cfg, evaluations, output or run / "evaluation" / "report")
+    show(compared, path)
+
+
+def report(
+    run: Path, saved: SavedModel, graph: KnowledgeGraph, cfg: EvaluationConfig, evaluations: list[tuple[str, Evaluation]], output: Path
+) -> tuple[ComparisonTable, Path]:
+    """Compare what was measured and write it down."""
+    from raykg.eval.contest import prompt_words
+    from raykg.eval.report import ReportFacts, write_report
+    from raykg.eval.tables import ComparisonTable
+
+    compared = ComparisonTable.of(evaluations, majority(run), cfg.resamples, cfg.seed)
+    facts = ReportFacts(
+        title=f"Evaluation of {run.name}",
+        graph={"version": graph.version, "nodes": graph.num_entities, "triples": graph.num_triples},
+        model={"base": saved.base, "sha256": saved.base_sha256},
+        seeds={"evaluation": cfg.seed},
+        prompts={contender.label: prompt_words(contender) for contender in cfg.contenders},
+    )
+    return compared, write_report(output, facts, compared, evaluations, cfg.failures)
+
+
+def settings(saved: SavedModel, strategies: list[str], topics: str | None, rows: int | None, base: bool) -> EvaluationConfig:
+    """Return the evaluation of the run's config with what the command line changes.
+
+    Raises:
+        AnswerError: wrong topics, or --base without a strategy that a base model can answer by.
+        ChoiceError: no such strategy.
+    """
+    from dataclasses import replace
+
+    from raykg.answer.question import AnswerError
+    from raykg.cli.ask import choose
+    from raykg.config.choice import chosen
+    from raykg.config.load import from_dict
+    from raykg.eval.evaluation_config import STRATEGIES, Contender, EvaluationConfig
+
+    if topics not in (None, "given", "linked"):
+        raise AnswerError(f"--topics ({topics}) must be given or linked")
+    cfg = from_dict(EvaluationConfig, saved.config.get("evaluation", {}))
+    contenders = cfg.contenders
+    if base and (not strategies or "plan_execute" in strategies):
+        raise AnswerError("--base: needs --strategy closed_book or read: a base model does not know the language of plans")
+    if strategies:
+        chosen_ones = [chosen(STRATEGIES, name, prompt="chat") if base else choose(name, saved) for name in strategies]
+        contenders = tuple(Contender(model="base" if base else "tuned", strategy=one) for one in chosen_ones)
+    if topics is not None:
+        contenders = tuple(replace(contender, topics=cast(Literal["given", "linked"], topics)) for contender in contenders)
+    if rows is not None:
+        contenders = tuple(replace(contender, questions=rows) for contender in contenders)
+    if not contenders:
+        raise AnswerError("evaluation.contenders: the run's config has none: name one with --strategy")
+    return replace(cfg, contenders=contenders)
+
+
+def question_sets(run: Path, named: list[Path], saved: SavedModel) -> Mapping[str, Any]:
+    """Return the tables of test questions by name: those named, or the run's own test sets.
+
+    Raises:
+        AnswerError: the run has none, or a name leads nowhere.
+        DataError: a set is damaged or a file cannot be read.
+    """
+    from raykg.answer.question import AnswerError
+    from raykg.data.question_set import QuestionSet
+
+    folders = named or sorted((run / "questions").glob("test-*"))
+    if not folders:
+        raise AnswerError(f"{run / 'questions'}: holds no test set: name one with --questions")
+    tables = {}
+    for path in folders:
+        if not path.exists():
+            raise AnswerError(f"--questions ({path}): no such file or folder")
+        tables[path.name.removeprefix("test-")] = QuestionSet.open(path).to_table() if path.is_dir() else _from_file(path, saved)
+    return tables
+
+
+def ask(run: Path, cfg: EvaluationConfig, jobs: list[Job], processes: int, device: str) -> list[tuple[str, Evaluation]]:
+    """Ask every contender its questions in several processes, showing how far they are; return (label, evaluation) in order."""
+    import multiprocessing
+    from concurrent.futures import ProcessPoolExecutor
+
+    from raykg.config.load import to_dict
+
+    settings = {"run": str(run), "device": device, "cfg": to_dict(cfg), "folder": str(run / "evaluation")}
+    plain = [(to_dict(contender), asked) for _, contender, asked in jobs]
+    with _bars([(label, asked.num_rows) for label, _, asked in jobs]) as advance:
+        if processes == 1:
+            found = share(settings, plain, (0, 1), lambda job, done: advance(0, job, done))
+            return [(label, evaluation) for (label, _, _), evaluation in zip(jobs, found, strict=True)]
+        context = multiprocessing.get_context("spawn")  # torch and a forked process do not go together
+        with context.Manager() as manager, ProcessPoolExecutor(processes, mp_context=context) as pool:
+            queue = manager.Queue()
+            running = [pool.submit(_share_process, settings, plain, (i, processes), queue) for i in range(processes)]
+            while not all(future.done() for future in running) or not queue.empty():
+                for process, job, done in _told(queue):
+                    advance(process, job, done)
+            first, *others = [future.result() for future in running]
+    return [(label, first[job].merge(*(other[job] for other in others))) for job, (label, _, _) in enumerate(jobs)]
+
+
+def share(
+    settings: Mapping[str, Any], jobs: list[tuple[dict[str, Any], Any]], part: tuple[int, int], advance: Callable[[int, int], None]
+) -> list[Evaluation]:
+    """Ask a share of every job's questions in this process; one model is in memory at a time, the base first."""
+    from raykg.answer.opening import open_base, open_model
+    from raykg.config.load import from_dict
+    from raykg.eval.contest import ask_contender
+    from raykg.eval.evaluation_config import Contender, EvaluationConfig
+
+    cfg = from_dict(EvaluationConfig, settings["cfg"])
+    contenders = [from_dict(Contender, plain) for plain, _ in jobs]
+    found: dict[int, Evaluation] = {}
+    for which, opener in (("base", open_base), ("tuned", open_model)):
+        mine = [job for job, contender in enumerate(contenders) if contender.model == which]
+        opened = opener(Path(settings["run"]), batch=cfg.batch, device=settings["device"]) if mine else None
+        for job in mine:
+            told = partial(_tell, advance, job)
+            found[job] = ask_contender(contenders[job], cfg, opened, jobs[job][1], Path(settings["folder"]), part, told)  # type: ignore[arg-type]
+    return [found[job] for job in range(len(jobs))]
+
+
+def majority(run: Path) -> Majority | None:
+    """Return the majority baseline of the run's training questions; None where the run does not hold them any more."""
+    from raykg.data.errors import DataError
+    from raykg.data.question_set import QuestionSet
+    from raykg.eval.majority import Majority
+
+    try:
+        return Majority.of(QuestionSet.open(run / "questions" / "train").to_table(["kind", "answers"]))
+    except DataError:
+        return None
+
+
+def show(compared: ComparisonTable, report: Path) -> None:
+    """Print the table and where the report is."""
+    from rich.console import Console
+
+    Console(highlight=False).print(compared.console_table())
+    print(f"report: {report}")
+
+
+def _tell(advance: Callable[[int, int], None], job: int, done: int, _: int) -> None:
+    advance(job, done)
+
+
+def _share_process(
+    settings: Mapping[str, Any],
+    jobs: list[tuple[dict[str, Any], Any]],
+    part: tuple[int, int],
+    queue: Any,  # noqa: ANN401
+) -> list[Evaluation]:
+    import torch
+
+    torch.set_num_threads(1)  # as many processes as cores: threads of several would fight over them
+    return share(settings, jobs, part, lambda job, done: queue.put((part[0], job, done)))
+
+
+def _told(queue: Any) -> Iterator[tuple[int, int, int]]:  # noqa: ANN401 - a proxy without a type
+    """Yield what processes said of their progress, waiting a moment for the first."""
+    from queue import Empty
+
+    try:
+        yield queue.get(timeout=0.5)
+        while True:
+            yield queue.get_nowait()
+    except Empty:
+        return
+
+
+def _from_file(path: Path, saved: SavedModel) -> Any:  # noqa: ANN401 - an Arrow table
+    """Read a user's question file through Ray Data, as training would."""
+    import pyarrow as pa
+
+    from raykg.config.choice import chosen
+    from raykg.data.questions import empty_questions
+
+    source = chosen("raykg.data.sources", "file", path=str(path))
+    dataset = source.method()(source.config).dataset(Path(saved.graph["store"]), saved.graph["version"], 0)
+    return pa.concat_tables([empty_questions(), *dataset.iter_batches(batch_size=None, batch_format="pyarrow")])
+
+
+@contextmanager
+def _bars(jobs: list[tuple[str, int]]) -> Iterator[Callable[[int, int, int], None]]:
+    """Show a progress bar for each job; processes say how far they are with (process, job, rows done)."""
+    from rich.console import Console
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    done: dict[tuple[int, int], int] = {}
+    with Progress(*columns, console=Console(stderr=True)) as progress:
+        tasks = [progress.add_task(label, total=total) for label, total in jobs]
+
+        def advance(process: int, job: int, rows: int) -> None:
+            done[process, job] = rows
+            progress.update(tasks[job], completed=sum(count for (_, of), count in done.items() if of == job))
+
+        yield advance
