@@ -164,7 +164,7 @@ class Generator:
         if self.settings.topics_bracketed:
             bracketed = [pc.binary_join_element_wise("[", name, "]", "") for name in names]
             shown = [bracketed[0], pc.if_else(pa.array(values), names[1], bracketed[1])]
-        quoted = [_quoted(names[0]), pc.if_else(pa.array(values), names[1], _quoted(names[1]))]
+        written = [quoted(names[0]), pc.if_else(pa.array(values), names[1], quoted(names[1]))]
         patterns, plans = Patterns(asked.patterns), Patterns([text for _, text, _ in forms])
         topics, topic_ids = self._topics(patterns.order(asked.pattern, 2), names, sample, chosen, values)
         wording = wordings_of(mask_slots(asked.patterns))
@@ -176,7 +176,7 @@ class Generator:
                 "question": patterns.render(asked.pattern, shown),
                 "topics": topics,
                 "topic_ids": topic_ids,
-                "plan": plans.render(shape.astype(np.int64), quoted),
+                "plan": plans.render(shape.astype(np.int64), written),
                 "answers": answers,
                 "answer_ids": answer_ids,
                 "kind": kinds.take(pa.array(shape)),
@@ -250,7 +250,7 @@ def _one_array(texts: pa.Array | pa.ChunkedArray) -> pa.Array:
     return texts.combine_chunks() if isinstance(texts, pa.ChunkedArray) else texts
 
 
-def _quoted(names: pa.Array) -> pa.Array:
+def quoted(names: pa.Array) -> pa.Array:
     """Return names as plans write them."""
     encoded = names.dictionary_encode()
     return pa.array([write(Entity(name)) if name else "" for name in encoded.dictionary.to_pylist()], pa.string()).take(encoded.indices)
