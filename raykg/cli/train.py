@@ -45,7 +45,7 @@ def run_train(config: Path, overrides: list[str]) -> None:
 
         outcome = run_finetune(resolved.config, display, to_yaml(resolved.config, resolved.provenance))
     if outcome.table is not None:
-        outcome.table.print_console()
+        Console(highlight=False).print(outcome.table.console_table())
     print(f"model:      {outcome.model}")
     if outcome.report is not None:
         print(f"report:     {outcome.report}")

@@ -169,33 +169,24 @@ class Finetune:
             self.listener.note(note)
         return done
 
-    def evaluate(self, graph: Done, questions: Done, model: Done, trained: Done) -> list[tuple[str, Evaluation]]:
+    def evaluate(self, questions: Done, model: Done, trained: Done) -> list[tuple[str, Evaluation]]:
         """Ask every contender, in as many tasks as there are workers."""
         from raykg.train import measure
 
-        kept = self.folder / "evaluation"
+        folder = self.folder / measure.KEPT
         shares = self.cfg.resources.workers
-        common = {
-            "config": to_dict(self.cfg),
-            "folder": str(kept / "chunks"),
-            "graph_root": graph["root"],
-            "graph_version": graph["version"],
-            "tests": questions["tests"],
-            "base": model["base"],
-            "model": trained["model"],
-            "model_identity": trained["identity"],
-        }
 
         def run() -> Done:
             total = measure.chunks(self.cfg, questions["tests"])
+            before = len(list(folder.glob("*.arrow")))
 
             def look() -> None:
-                done = len(list((kept / "chunks").glob("*.arrow")))
-                self.listener.progress("evaluate", min(done, total), total)
+                self.listener.progress("evaluate", min(len(list(folder.glob("*.arrow"))) - before, total), total)
 
+            common = {"config": to_dict(self.cfg), "run": str(self.folder.path), "tests": questions["tests"]}
             shards = [{**common, "share": [number, shares]} for number in range(shares)]
             parts = launch.map_shards("raykg.train.measure:evaluate_shard", shards, self.cfg.resources, self.folder / "logs", look)
-            return {"rows": measure.keep(parts, kept)}
+            return {"rows": measure.keep(parts, folder / "tables")}
 
         if not self.cfg.evaluation.contenders:
             return []
@@ -206,6 +197,7 @@ class Finetune:
     def report(self, graph: Done, questions: Done, model: Done, trained: Done, evaluations: Sequence[tuple[str, Evaluation]]) -> Outcome:
         """Write the report with everything that the run was."""
         from raykg.data.question_set import QuestionSet
+        from raykg.eval.contest import prompt_words
         from raykg.eval.majority import Majority
         from raykg.eval.report import ReportFacts, write_report
         from raykg.eval.tables import ComparisonTable
@@ -227,6 +219,7 @@ class Finetune:
                 *(f"{rows:,} rows left out of training: {reason}" for reason, rows in questions["left_out"].items() if rows),
                 *cut_notes(records),
             ],
+            prompts={contender.label: prompt_words(contender) for contender in settings.contenders},
             records=records,
         )
         path = write_report(self.folder.path, facts, table, evaluations, settings.failures)
@@ -262,7 +255,7 @@ def run_finetune(cfg: FinetuneConfig, listener: Listener | None = None, config_t
     questions = job.setup_questions(graph)
     model = job.setup_model()
     trained = job.train(graph, questions, model)
-    evaluations = job.evaluate(graph, questions, model, trained)
+    evaluations = job.evaluate(questions, model, trained)
     return job.report(graph, questions, model, trained, evaluations)
 
 

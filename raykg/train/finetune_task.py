@@ -21,14 +21,15 @@ from raykg.config.schema import Chosen, chosen
 from raykg.data.collate import filler, to_tensors
 from raykg.data.order import Order
 from raykg.data.question_set import QuestionSet
-from raykg.data.stream import TokenStream
+from raykg.data.stream import SPLIT_OVERHEAD, TokenStream
 from raykg.eval.evaluation_config import STRATEGIES
 from raykg.eval.suites.kgqa import Topics, evaluate, sample
 from raykg.kg.graph import KnowledgeGraph
-from raykg.models.answer_logits import loss_sum
+from raykg.models.answer_logits import IGNORE, loss_sum
 from raykg.models.lora import attach
 from raykg.models.reference import load_model, load_tokenizer, torch_dtype
 from raykg.models.saved import write_model
+from raykg.train.engines import Precision
 from raykg.train.finetune_config import FinetuneConfig
 from raykg.train.ranks import Ranks
 from raykg.train.task import Loss, Step
@@ -37,6 +38,7 @@ if TYPE_CHECKING:
     from raykg.answer.strategies import Strategy
 
 _log = logging.getLogger(__name__)
+_GPU_SPLIT_OVERHEAD = 4000  # tokens that a GPU computes in the time that one more micro-batch takes to launch
 _WATCHED = ("set_match", "hits_at_1", "executable")  # the first decides which checkpoint is best
 
 
@@ -62,7 +64,7 @@ class FinetuneTask:
     Not supported: encoder-decoder models.
     """
 
-    parts = ("plan", "read")
+    parts: tuple[str, ...] = ()
 
     def __init__(self, cfg: FinetuneConfig, inputs: Inputs, ranks: Ranks) -> None:
         self._cfg = cfg
@@ -93,19 +95,23 @@ class FinetuneTask:
             micro_batch=cfg.train.micro_batch,
             start_step=start_step,
             stop_step=stop_step,
+            split_overhead=SPLIT_OVERHEAD if self._ranks.device.type == "cpu" else _GPU_SPLIT_OVERHEAD,
         )
         for batch in stream:
             yield Step(batch.micro_batches, batch.answer_tokens, rows=batch.rows, tokens=batch.tokens, cut=batch.dropped)
 
     def filler(self) -> Mapping[str, Any]:
-        """Return a batch of one token pair; its loss counts nothing."""
+        """Return a batch of two tokens that learns nothing."""
         return filler(self._tokenizer.eos_token_id)
 
     def loss(self, model: nn.Module, batch: Mapping[str, Any]) -> Loss:
-        """Sum the losses of the answer tokens, of each target apart where the batch has one target only."""
+        """Sum the losses of the answer tokens."""
         tensors = to_tensors(batch, self._ranks.device)
-        total, count = loss_sum(model, tensors)
-        return Loss(total, {})
+        if not bool((tensors["labels"] != IGNORE).any()):  # the filler: its forward pass is what the other workers wait for
+            logits = model(input_ids=tensors["input_ids"], attention_mask=tensors["attention_mask"], use_cache=False).logits
+            return Loss(logits.sum() * 0.0)
+        total, _ = loss_sum(model, tensors)
+        return Loss(total)
 
     def evaluate(self, model: nn.Module, step: int) -> Mapping[str, tuple[float, float]]:
         """Answer this worker's share of the held-out rows."""
@@ -136,13 +142,14 @@ class FinetuneTask:
 
     def _answering(self, model: nn.Module) -> tuple[Strategy, Topics]:
         from raykg.answer.generation import Generator
+        from raykg.answer.strategies import make_strategy
         from raykg.kg.linking import Linker
 
         way, topics = watched_strategy(self._cfg)
         if self._strategy is None:
             graph = self._inputs.graph()
             generator = Generator(model, self._tokenizer, self._cfg.evaluation.batch)
-            self._strategy = way.method()(way.config, graph, Linker(graph), generator)
+            self._strategy = make_strategy(way, graph, Linker(graph), generator)
         return self._strategy, topics
 
 
@@ -154,6 +161,6 @@ def watched_strategy(cfg: FinetuneConfig) -> tuple[Chosen, Topics]:
     return chosen(STRATEGIES, "plan_execute" if cfg.targets.plan else "read"), "linked"
 
 
-def trained_precision(cfg: FinetuneConfig, ranks: Ranks) -> str:
+def trained_precision(cfg: FinetuneConfig, ranks: Ranks) -> Precision:
     """Return `bfloat16` or `float32` for the products of training."""
     return "bfloat16" if torch_dtype(cfg.model.dtype, str(ranks.device)) == torch.bfloat16 else "float32"

@@ -66,7 +66,7 @@ def start_ray(resources: ResourcesConfig, logs: Path) -> int:
     import ray.data
 
     ray.data.DataContext.get_current().enable_progress_bars = False
-    found = ray.cluster_resources()
+    found: dict[str, float] = dict(ray.cluster_resources())  # type: ignore[no-untyped-call]
     check_size(resources, found)
     return int(found["CPU"])
 

@@ -14,9 +14,13 @@ from raykg.config.load import from_dict
 from raykg.train.finetune_config import FinetuneConfig
 
 if TYPE_CHECKING:
-    from raykg.data.question_set import QuestionSet
+    import pyarrow as pa
+
     from raykg.eval.evaluation_config import Contender
     from raykg.eval.suites.kgqa import Evaluation
+
+KEPT = "evaluation"
+"""Folder of finished answers below the run's, where `raykg evaluate` finds them too."""
 
 
 def evaluate_shard(arguments: Mapping[str, Any]) -> list[tuple[str, Evaluation]]:
@@ -24,59 +28,42 @@ def evaluate_shard(arguments: Mapping[str, Any]) -> list[tuple[str, Evaluation]]
 
     The base's rows are asked first, so that only one model is in memory at a time.
     """
-    from raykg.answer.generation import Generator
-    from raykg.data.question_set import QuestionSet
-    from raykg.eval.suites.kgqa import evaluate
-    from raykg.kg.graph import KnowledgeGraph
-    from raykg.kg.linking import Linker
+    from raykg.answer.opening import open_base, open_model
+    from raykg.eval.contest import ask_contender
 
     cfg = from_dict(FinetuneConfig, arguments["config"])
-    graph = KnowledgeGraph.open(arguments["graph_root"], arguments["graph_version"], verify=False)
-    linker = Linker(graph)
-    tests = {name: QuestionSet.open(folder) for name, folder in arguments["tests"].items()}
+    run = Path(arguments["run"])
+    rows = asked(cfg, arguments["tests"])
+    device = "cuda" if cfg.resources.gpus_per_worker else "cpu"
     results: dict[int, tuple[str, Evaluation]] = {}
-    rows = asked(cfg, tests)
-    for which in ("base", "tuned"):
+    for which, opener in (("base", open_base), ("tuned", open_model)):
         mine = [number for number, (_, contender, _) in enumerate(rows) if contender.model == which]
         if not mine:
             continue
-        model, tokenizer, identity = _load(which, cfg, arguments)
-        generator = Generator(model, tokenizer, cfg.evaluation.batch)
+        opened = opener(run, batch=cfg.evaluation.batch, device=device, dtype=cfg.model.dtype, wheel=cfg.model.wheel)
         for number in mine:
             label, contender, table = rows[number]
-            strategy = contender.strategy.method()(contender.strategy.config, graph, linker, generator)
-            evaluation = evaluate(
-                strategy,
-                table,
-                contender.topics,
-                folder=Path(arguments["folder"]),
-                identity=identity,
-                share=(arguments["share"][0], arguments["share"][1]),
-                chunk=cfg.evaluation.batch,
-            )
-            results[number] = label, evaluation
+            share = (arguments["share"][0], arguments["share"][1])
+            results[number] = label, ask_contender(contender, cfg.evaluation, opened, table, run / KEPT, share)
     return [results[number] for number in range(len(rows))]
 
 
-def asked(cfg: FinetuneConfig, tests: Mapping[str, QuestionSet]) -> list[tuple[str, Contender, Any]]:
-    """Return (label, contender, rows) of every row of the table; labels name the test set where there are several."""
-    from raykg.eval.suites.kgqa import sample
+def asked(cfg: FinetuneConfig, tests: Mapping[str, str]) -> list[tuple[str, Contender, pa.Table]]:
+    """Return (label, contender, test rows) of every row of the table; labels name the test set where there are several."""
+    from raykg.data.question_set import QuestionSet
 
     rows = []
-    for name, questions in tests.items():
-        table = questions.to_table()
+    for name, folder in tests.items():
+        table = QuestionSet.open(folder).to_table()
         for contender in cfg.evaluation.contenders:
-            label = contender.label if len(tests) == 1 else f"{name}: {contender.label}"
-            rows.append((label, contender, sample(table, contender.questions, cfg.evaluation.seed)))
+            rows.append((contender.label if len(tests) == 1 else f"{name}: {contender.label}", contender, table))
     return rows
 
 
 def chunks(cfg: FinetuneConfig, tests: Mapping[str, str]) -> int:
     """Return how many files a whole evaluation of these question sets leaves."""
-    from raykg.data.question_set import QuestionSet
-
-    rows = asked(cfg, {name: QuestionSet.open(folder) for name, folder in tests.items()})
-    return sum(-(-table.num_rows // cfg.evaluation.batch) for _, _, table in rows)
+    sizes = [min(contender.questions, table.num_rows) for _, contender, table in asked(cfg, tests)]
+    return sum(-(-size // cfg.evaluation.batch) for size in sizes)
 
 
 def keep(parts: Sequence[Sequence[tuple[str, Evaluation]]], folder: Path) -> list[dict[str, str]]:
@@ -107,16 +94,3 @@ def kept(rows: Sequence[Mapping[str, str]]) -> list[tuple[str, Evaluation]]:
         topics: Any = row["topics"]
         found.append((row["label"], Evaluation(table, row["strategy"], topics, row["kg_version"])))
     return found
-
-
-def _load(which: str, cfg: FinetuneConfig, arguments: Mapping[str, Any]) -> tuple[Any, Any, str]:
-    """Return model, tokenizer and the identity that kept answers are found by."""
-    from raykg.models.reference import base_sha256, load_model, load_tokenizer
-    from raykg.models.saved import load_for_answering
-
-    device = "cuda" if cfg.resources.gpus_per_worker else "cpu"
-    base = Path(arguments["base"])
-    if which == "base":
-        return load_model(base, cfg.model.dtype, device), load_tokenizer(base), base_sha256(base)
-    model, tokenizer, _ = load_for_answering(Path(arguments["model"]), wheel=cfg.model.wheel, dtype=cfg.model.dtype, device=device)
-    return model, tokenizer, str(arguments["model_identity"])
