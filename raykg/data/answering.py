@@ -68,9 +68,23 @@ def answer(table: StepTable, sample: Sample, limit: int) -> Answered:
     after = walked.counts()
     numeric = np.isin(kind, (FILTER, SUPERLATIVE, COMPARISON))
     apt &= ~numeric | ((after < before) & (before > 1))
-    apt &= after > 0
+    apt &= (after > 0) & ~_needless(table, sample, walked, limit)
     chain = chains(count, walked, second)
     return Answered(np.searchsorted(walked.owner, np.arange(count + 1)).astype(np.int64), walked.node, chain, apt)
+
+
+def _needless(table: StepTable, sample: Sample, walked: Walked, limit: int) -> Bools:
+    """Tell which walks there, back and there again only find what the first hop found: "the director of films by the director of X"."""
+    steps = sample.shape[:, STEPS]
+    turning = (steps[:, 0] >= 0) & (steps[:, 1] == steps[:, 0] ^ 1) & (steps[:, 2] == steps[:, 0])
+    rows = np.flatnonzero(turning & sample.good)
+    found = np.zeros(len(turning), dtype=np.bool_)
+    if len(rows):
+        first = walk(table, sample.topic[rows], steps[rows, :1], np.zeros(len(rows), dtype=np.bool_), limit)
+        known = np.isin(_pairs(walked, table), rows[first.owner] * table.num_nodes + first.node)
+        new = np.bincount(walked.owner[~known], minlength=len(turning))
+        found[rows] = new[rows] == 0
+    return found
 
 
 def _second_entities(table: StepTable, sample: Sample, walked: Walked, limit: int) -> tuple[Walked, Walked]:

@@ -38,7 +38,8 @@ from raykg.kg.logical_form.text import number_text
 if TYPE_CHECKING:
     from raykg.kg.graph import KnowledgeGraph
 
-ATTEMPTS = 40
+ATTEMPTS = 60
+_STEADY = 50  # attempts for one kind and length of question, before another is taken
 _COUNTED = 1000  # a count may have more answers than can be listed
 
 
@@ -53,7 +54,7 @@ class Settings:
     kinds: Mapping[str, float] = field(default_factory=lambda: {"path": 1.0})
     hops: tuple[float, ...] = (1.0, 1.0, 1.0)
     max_answers: int = 50
-    max_edges: int = 5000
+    max_edges: int = 1000
     exclude_topic: bool = True
     topics_bracketed: bool = False
     wordings: str | None = None
@@ -100,8 +101,8 @@ class Generator:
         for attempt in range(ATTEMPTS):
             if not len(pending):
                 break
-            draws = Draws(self.settings.seed, index[pending], attempt)
-            asked = self._ask(pending, draws)
+            draws, steady = (Draws(self.settings.seed, index[pending], turn) for turn in (attempt, attempt // _STEADY))
+            asked = self._ask(pending, draws, steady)
             found.append((asked.rows, self._table(asked, index)))
             pending = np.setdiff1d(pending, asked.rows, assume_unique=True)
         if not found:
@@ -109,9 +110,9 @@ class Generator:
         order = np.argsort(np.concatenate([rows for rows, _ in found]), kind="stable")
         return pa.concat_tables([table for _, table in found]).take(pa.array(order)).combine_chunks()
 
-    def _ask(self, rows: Ints, draws: Draws) -> _Asked:
+    def _ask(self, rows: Ints, draws: Draws, steady: Draws) -> _Asked:
         """Draw, answer and word one question for each row, and keep those that are apt, in their split and in a wording of it."""
-        sample = self.sampler.sample(draws)
+        sample = self.sampler.sample(draws, steady)
         answered = answer(self.table, sample, self.settings.max_edges)
         size = np.diff(answered.offsets)
         most = np.where(sample.shape[:, KIND] == COUNT, _COUNTED, self.settings.max_answers)

@@ -1,8 +1,8 @@
 """Sampling: draws shapes with the entities that go into them, balanced over relations and directions rather than over edges.
 
-A walk's first step is drawn evenly from all steps of the graph, its start evenly from the nodes that have this step, and each further step
-evenly from those that a node on the way has. So rare relations are asked about as often as frequent ones, and hubs are no likelier to be
-the topic than anyone else.
+A walk's first step is drawn from all steps of the graph, in proportion to the logarithm of the number of nodes that have it, its start
+evenly from these nodes, and each further step evenly from those that a node on the way has. So rare relations are asked about nearly as
+often as frequent ones, and hubs are no likelier to be the topic than anyone else.
 """
 
 from __future__ import annotations
@@ -70,23 +70,28 @@ class Sampler:
         if not self.kinds.sum():
             self.kinds[PATH] = 1.0
 
-    def sample(self, draws: Draws) -> Sample:
-        """Draw one question for each index; the same for an index whatever others are drawn with it."""
+    def sample(self, draws: Draws, steady: Draws) -> Sample:
+        """Draw one question for each index; the same for an index whatever others are drawn with it.
+
+        Args:
+            draws: of this attempt.
+            steady: the same in all attempts: decides kind and length, so that the mix holds though some kinds are seldom apt.
+        """
         count = len(draws.index)
         shape = np.full((count, WIDTH), -1, dtype=np.int64)
-        shape[:, KIND] = draws.among(self.kinds, "kind")
+        shape[:, KIND] = steady.among(self.kinds, "kind")
         topic, other, value = np.full((3, count), -1, dtype=np.int64)
         sample = Sample(shape, topic, other, value, np.zeros(count, dtype=np.bool_))
-        self._walks(sample, draws)
+        self._walks(sample, draws, steady)
         self._pairs(sample, draws)
         self._comparisons(sample, draws)
         shape[:, AWAY] = self.shapes.may_return(shape[:, STEPS]) & self.exclude_topic & (shape[:, KIND] != COMPARISON)
         return sample
 
     @cached_property
-    def _present(self) -> Ints:
-        """Steps that the graph has, from either end."""
-        return np.flatnonzero(np.diff(self.table.by_step[1])).astype(np.int64)
+    def _weights(self) -> NDArray[np.float64]:
+        """Weight of each step as the first; float64 `[steps]`."""
+        return np.log2(1.0 + np.diff(self.table.by_step[1]))
 
     def _start(self, draws: Draws, name: str, steps: Ints) -> Ints:
         """Return a group for each step, its node drawn evenly from those that have the step."""
@@ -94,13 +99,13 @@ class Sampler:
         begin = offsets[steps]
         return np.asarray(order[begin + draws.below(offsets[steps + 1] - begin, name)])
 
-    def _walks(self, sample: Sample, draws: Draws) -> None:
+    def _walks(self, sample: Sample, draws: Draws, steady: Draws) -> None:
         """Fill in walks of one to three hops, and what a literal does with their answers."""
         kind = sample.shape[:, KIND]
         rows = np.isin(kind, (PATH, COUNT, FILTER, SUPERLATIVE))
-        wanted = 1 + draws.among(self.hops, "hops")
+        wanted = 1 + steady.among(self.hops, "hops")
         wanted = np.where(kind == PATH, wanted, np.minimum(wanted, 2))
-        group = self._start(draws, "start", self._present[draws.below(len(self._present), "first step")])
+        group = self._start(draws, "start", draws.among(self._weights, "first step"))
         topic = self.table.node[group]
         steps = np.full((len(kind), MAX_HOPS), -1, dtype=np.int64)
         node = topic
@@ -151,7 +156,7 @@ class Sampler:
         rows = np.isin(sample.shape[:, KIND], (INTERSECTION, EXCLUSION))
         if not rows.any():
             return
-        one = self._start(draws, "answer", self._present[draws.below(len(self._present), "into")])
+        one = self._start(draws, "answer", draws.among(self._weights, "into"))
         answer = self.table.node[one]
         two = self._leave(answer, draws, 1)
         topic, other = self.table.pick(one, draws.unit("topic")), self.table.pick(two, draws.unit("other"))

@@ -48,7 +48,7 @@ class Config:
     """Weights of paths of one, two and three hops."""
     max_answers: PositiveInt = 50
     """A question with more answers is left out: nobody reads a thousand films."""
-    max_edges: PositiveInt = 5000
+    max_edges: PositiveInt = 1000
     """A question that visits more edges in a hop is left out: its topic is a hub."""
     exclude_topic: bool = True
     """Where a walk may come back to its topic, leave the topic out (`~`), as people do: "who acted with X" does not mean X."""
