@@ -1,0 +1,107 @@
+"""Asking by hand: the words printed, the JSON, and what is said when there is nothing to ask."""
+
+import json
+import shutil
+
+import pytest
+
+from raykg.answer.generation import Generator
+from raykg.cli.main import main
+from tests.answer.runs import write_run
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("ask")
+    write_run(folder)
+    return folder
+
+
+@pytest.fixture
+def said(folder, monkeypatch, capsys):
+    """Run `raykg ask` with a model that writes what the test says; returns the output, or the error where it exits with 2."""
+
+    def run(*arguments, writes=" Alien > directed by"):
+        monkeypatch.setattr(Generator, "generate", lambda self, prompts, *rest: [writes for _ in prompts])
+        with pytest.raises(SystemExit) as exit_:
+            main(["ask", *arguments])
+        printed = capsys.readouterr()
+        return printed.err if exit_.value.code else printed.out
+
+    monkeypatch.chdir(folder)
+    return run
+
+
+def test_answer_plan_proof_and_version_are_shown(said):
+    text = said("who directed Alien?", "--model", "run")
+    assert text.splitlines()[0] == "Ridley Scott"
+    assert "plan   Alien > directed by" in text
+    assert "1 triples, checked" in text
+    assert "       Alien -> directed by -> Ridley Scott" in text
+    assert "graph  version " in text
+
+
+def test_long_proofs_are_cut_unless_asked_for(said):
+    films = " english < in language"
+    assert "more lines: --show-proof" in said("films?", "--model", "run", writes=films)
+    assert "more lines" not in said("films?", "--model", "run", "--show-proof", writes=films)
+
+
+def test_json_holds_everything(said):
+    plain = json.loads(said("who directed [Alien]?", "--model", "run", "--json", writes=" Aline > directed by"))
+    assert plain["answers"] == ["Ridley Scott"], "bracketed topics repair a slip"
+    assert plain["status"] == "answered"
+    assert plain["proof"]["triples"]
+
+
+def test_no_answer_says_why(said):
+    assert said("x", "--model", "run", writes=" Alien > > x").startswith("no answer: what the model wrote is no plan (")
+    assert said("x", "--model", "run", writes=" Zzyzx Qwrt > directed by").startswith("no answer: a name is not in the graph")
+
+
+def test_a_plan_needs_no_model(said, monkeypatch):
+    monkeypatch.setattr("raykg.models.saved.load_for_answering", None)
+    assert said("Aliens > directed by", "--plan", "--model", "run").startswith("James Cameron")
+
+
+def test_read_shows_what_it_cites(said):
+    text = said("who directed [Alien]?", "--model", "run", "--strategy", "read", writes=" Ridley Scott [1]")
+    assert text.startswith("Ridley Scott\n")
+    assert "read in\n       Alien -> " in text
+
+
+def test_the_newest_finished_run_is_the_default(said, folder, tmp_path, monkeypatch):
+    shutil.copytree(folder / "run", tmp_path / "runs" / "only")
+    monkeypatch.chdir(tmp_path)
+    assert said("who directed Alien?").startswith("Ridley Scott")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--model", "nowhere"], "run nowhere: no such folder"),
+        (["--model", "run", "--strategy", "plan_exekute"], "did you mean 'plan_execute'"),
+        ([], "model: no finished run in runs/"),
+        (["--model", "unfinished"], "run unfinished: is not finished, it has no model yet"),
+        (["--model", "lost"], "cannot be opened"),
+        (["--model", "empty"], "no model.json there"),
+    ],
+)
+def test_mistakes_are_said_in_a_line(said, folder, arguments, message):
+    (folder / "unfinished").mkdir(exist_ok=True)
+    (folder / "empty").mkdir(exist_ok=True)
+    (folder / "unfinished" / "config.yaml").write_text("")
+    if not (folder / "lost").exists():
+        shutil.copytree(folder / "run", folder / "lost")
+        description = folder / "lost" / "model" / "model.json"
+        content = json.loads(description.read_text())
+        description.write_text(json.dumps(content | {"graph": {"store": str(folder / "store"), "version": "gone"}}))
+    text = said("who?", *arguments)
+    assert text.startswith("raykg: ")
+    assert message in text
+    assert text.count("\n") == 1
+
+
+def test_help_shows_examples(said):
+    text = said("--help")
+    assert 'raykg ask "who directed Alien?"' in text

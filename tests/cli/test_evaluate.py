@@ -1,0 +1,104 @@
+"""Evaluating a finished run: the table, the report, several processes, continuing, and mistakes."""
+
+import json
+
+import pytest
+
+from raykg.answer.generation import Generator
+from raykg.cli.main import main
+from tests.answer.runs import PLANS, write_run
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("evaluate")
+    write_run(folder)
+    return folder
+
+
+def command(capsys, *arguments):
+    """Run `raykg evaluate`; return the output, or the error where it exits with 2."""
+    with pytest.raises(SystemExit) as exit_:
+        main(["evaluate", *map(str, arguments)])
+    printed = capsys.readouterr()
+    return printed.err if exit_.value.code else printed.out
+
+
+@pytest.fixture
+def evaluate(monkeypatch, capsys):
+    """Run the command in one process, with a model that plans every question right but the last; also returns what was asked."""
+    plans = {row[0]: f" {row[3]}" for row in PLANS[:3]}
+    asked = []
+
+    def generate(self, prompts, *rest):
+        asked.extend(prompts)
+        return [next((plan for text, plan in plans.items() if text in prompt), " nothing") for prompt in prompts]
+
+    def run(*arguments):
+        monkeypatch.setattr(Generator, "generate", generate)
+        asked.clear()
+        return command(capsys, *arguments), list(asked)
+
+    return run
+
+
+def test_the_runs_own_contenders_and_test_sets_are_the_default(folder, evaluate):
+    run = folder / "run"
+    text, asked = evaluate(run, "--processes", 1)
+    assert len(asked) == 8
+    assert "fine-tuned" in text
+    assert "majority" in text
+    report = run / "evaluation" / "report"
+    numbers = {row["contender"]: row["groups"][0] for row in json.loads((report / "results.json").read_text())["table"]}
+    assert numbers["fine-tuned, plan_execute, topics linked"]["hits_at_1"][0] == 0.75
+    assert numbers["base, closed_book"]["hits_at_1"][0] == 0
+    assert "## Prompt: base, closed_book" in (report / "report.md").read_text()
+    again, asked = evaluate(run, "--processes", 1)
+    assert asked == []
+    assert again == text
+
+
+def test_strategy_topics_rows_and_questions_can_be_chosen(folder, evaluate, tmp_path):
+    run = folder / "run"
+    options = ("--strategy", "plan_execute", "--topics", "given", "--rows", 2, "--processes", 1, "--output", tmp_path / "report")
+    text, asked = evaluate(run, "--questions", run / "questions" / "train", *options)
+    assert len(asked) == 2
+    assert "given" in text
+    assert (tmp_path / "report" / "report.md").exists()
+    _, asked = evaluate(run, "--strategy", "closed_book", "--base", "--processes", 1)
+    assert len(asked) == 4
+
+
+def test_two_processes_give_the_table_of_one(folder, capsys):
+    run = folder / "run"
+    numbers = []
+    for processes in (2, 1):
+        output = folder / f"by-{processes}"
+        text = command(capsys, run, "--strategy", "closed_book", "--output", output, "--processes", processes)
+        assert f"report: {output}" in text
+        numbers.append(json.loads((output / "results.json").read_text())["table"])
+        for file in (run / "evaluation").glob("*.arrow"):
+            file.unlink()
+    assert numbers[0] == numbers[1]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--topics", "guessed"], "--topics (guessed) must be given or linked"),
+        (["--base"], "--base: needs --strategy closed_book or read"),
+        (["--base", "--strategy", "plan_execute"], "does not know the language of plans"),
+        (["--strategy", "raed"], "did you mean 'read'"),
+        (["--questions", "/nowhere/at/all"], "--questions (/nowhere/at/all): no such file or folder"),
+    ],
+)
+def test_mistakes_are_said_in_a_line(folder, evaluate, arguments, message):
+    text, _ = evaluate(folder / "run", *arguments)
+    assert text.startswith("raykg: ")
+    assert message in text
+    assert text.count("\n") == 1
+
+
+def test_help_shows_examples(capsys):
+    text = command(capsys, "--help")
+    assert "raykg evaluate runs/quickstart --strategy plan_execute --topics given --rows 300" in text
