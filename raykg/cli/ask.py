@@ -97,7 +97,8 @@ def show(answer: Answer, graph: KnowledgeGraph, lines: int | None) -> None:
     if answer.proof is not None:
         told = proof_in_words(answer.proof, graph)
         wrong = fault(answer.proof, graph)
-        print(f"proof  {len(answer.proof.triples)} triples, {'checked' if wrong is None else f'NOT VALID: {wrong}'}")
+        triples = len(answer.proof.triples)
+        print(f"proof  {triples} triple{'' if triples == 1 else 's'}, {'checked' if wrong is None else f'NOT VALID: {wrong}'}")
         for line in told[:lines]:
             print(f"       {line}")
         if lines is not None and len(told) > lines:

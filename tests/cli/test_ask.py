@@ -36,7 +36,7 @@ def test_answer_plan_proof_and_version_are_shown(said):
     text = said("who directed Alien?", "--model", "run")
     assert text.splitlines()[0] == "Ridley Scott"
     assert "plan   Alien > directed by" in text
-    assert "1 triples, checked" in text
+    assert "1 triple, checked" in text
     assert "       Alien -> directed by -> Ridley Scott" in text
     assert "graph  version " in text
 
