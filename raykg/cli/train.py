@@ -40,7 +40,7 @@ def run_train(config: Path, overrides: list[str]) -> None:
     folder = Path(resolved.config.run.storage) / resolved.config.run.name
     notes = Console(stderr=True, highlight=False)
     notes.print(f"run folder: {folder} (logs in {folder / 'logs'})", soft_wrap=True)
-    with Display() as display:
+    with Display(folder / "logs" / "driver.log") as display:
         from raykg.train.finetune import run_finetune
 
         outcome = run_finetune(resolved.config, display, to_yaml(resolved.config, resolved.provenance))

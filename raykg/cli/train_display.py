@@ -1,44 +1,64 @@
 """What `raykg train` and `raykg quickstart` show on the console: one line per stage, a bar with loss, speed and time left.
 
-On a terminal the bar moves in place; in a log a plain line comes every 15 seconds, so that a file stays readable.
+On a terminal the bar moves in place; in a log a plain line comes every 15 seconds, so that a file stays readable. Whatever else this
+process and its children print meanwhile (Ray, DeepSpeed, transformers, C++) goes to the run's log file.
 """
 
 from __future__ import annotations
 
+import io
+import logging
+import os
+import sys
 import time
 from collections.abc import Mapping
+from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn
+from rich.text import Text
 
 _PLAIN_SECONDS = 15.0
 _SHORT = {"set_match": "set match", "hits_at_1": "Hits@1"}
 
 
 class Display:
-    """Hears a recipe (`raykg.train.story.Listener`) and draws it.
+    """Hears a recipe (`raykg.train.story.Listener`) and draws it on standard error, so that standard output holds results only.
 
     Args:
-        console: Where to draw; standard error, so that standard output holds results only.
+        log: Takes everything that is printed by anybody else while the display is open; None lets it through.
+        console: Where to draw instead.
     """
 
-    def __init__(self, console: Console | None = None) -> None:
-        self._console = console or Console(stderr=True, highlight=False)
+    def __init__(self, log: Path | None = None, console: Console | None = None) -> None:
+        self._log = log
+        self._saved: tuple[int, int] | None = None
+        own = io.TextIOWrapper(os.fdopen(os.dup(2), "wb", 0), encoding="utf-8", write_through=True)
+        self._console = console or Console(file=own, highlight=False)
         self._bar = Progress(
             TextColumn("  {task.description}"), BarColumn(bar_width=24), MofNCompleteColumn(), TextColumn("{task.fields[facts]}"),
-            console=self._console, transient=True, disable=not self._console.is_terminal,
+            console=self._console, transient=True, disable=not self._console.is_terminal, redirect_stdout=False, redirect_stderr=False,
         )  # fmt: skip
         self._task: TaskID | None = None
         self._plain_at = 0.0
+        self._warnings = _Warnings(self)
 
     def __enter__(self) -> Self:
+        if self._log is not None:
+            self._log.parent.mkdir(parents=True, exist_ok=True)
+            self._saved = _redirect(self._log)
+            logging.getLogger("raykg").addHandler(self._warnings)
         self._bar.start()
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
         self._bar.stop()
+        if self._saved is not None:
+            logging.getLogger("raykg").removeHandler(self._warnings)
+            _restore(self._saved)
+            self._saved = None
 
     def stage(self, name: str, minutes: float | None) -> None:
         """Say that a stage begins, and how long it should take."""
@@ -68,7 +88,7 @@ class Display:
 
     def note(self, text: str) -> None:
         """Show something that the user should know."""
-        self._console.print(f"  [yellow]{text}[/yellow]")
+        self._console.print(Text(f"  {text}", style="yellow"))
 
     def _move(self, name: str, done: int, total: int, facts: str) -> None:
         if not self._console.is_terminal:
@@ -84,6 +104,38 @@ class Display:
         if self._task is not None:
             self._bar.remove_task(self._task)
             self._task = None
+
+
+class _Warnings(logging.Handler):
+    """Shows raykg's own warnings, which would otherwise end in the log with everything else."""
+
+    def __init__(self, display: Display) -> None:
+        super().__init__(logging.WARNING)
+        self._display = display
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Show one warning."""
+        self._display.note(record.getMessage())
+
+
+def _redirect(log: Path) -> tuple[int, int]:
+    """Point this process's output and error at a file, for C++ and for children too; return what they were."""
+    sys.stdout.flush()
+    sys.stderr.flush()
+    saved = os.dup(1), os.dup(2)
+    descriptor = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644)
+    os.dup2(descriptor, 1)
+    os.dup2(descriptor, 2)
+    os.close(descriptor)
+    return saved
+
+
+def _restore(saved: tuple[int, int]) -> None:
+    sys.stdout.flush()
+    sys.stderr.flush()
+    for number, descriptor in enumerate(saved, start=1):
+        os.dup2(descriptor, number)
+        os.close(descriptor)
 
 
 def step_facts(record: Mapping[str, Any]) -> str:

@@ -90,6 +90,8 @@ class Loop:
         self._meters.restart()
         number = start
         for number, step in enumerate(self._task.batches(start, steps), start + 1):
+            if number == start + 1:
+                self._meters.restart()  # the pipeline's start, some seconds, is not the speed of a step
             self._meters.waited()
             record = self._step(number, step)
             if number % settings.log_every == 0 or number == steps:
