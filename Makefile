@@ -25,7 +25,7 @@ $(INSTALLED): pyproject.toml
 	@touch $(INSTALLED)
 
 quickstart: install
-	@$(BIN)/raykg quickstart
+	@$(BIN)/raykg train jobs/configs/finetune/quickstart.yaml
 
 test: install
 	@$(BIN)/python -m pytest

@@ -37,7 +37,6 @@ class Command(NamedTuple):
 
 
 COMMANDS = {
-    "quickstart": Command("raykg.cli.quickstart", "From a graph to a fine-tuned, measured model in one go, on 2 CPU cores.", True),
     "kg": Command("raykg.cli.kg", "Import, describe, query and export knowledge graphs."),
     "questions": Command("raykg.cli.questions", "Make questions, plans and answers from a graph, or read a published question set.", True),
     "train": Command("raykg.cli.train", "Fine-tune a language model by a config; --resume continues a stopped run.", True),
