@@ -131,7 +131,8 @@ def ground(
     places = np.random.default_rng(seed).permutation(len(facts.texts))
     facts = Facts(tuple(facts.texts[place] for place in places), facts.triple_ids[places])
     cited = np.flatnonzero(np.isin(facts.triple_ids, gold)) + 1
-    answers = list(dict.fromkeys(answer for one in kept for answer in one.answers))
+    in_order = sorted(kept, key=lambda one: _first_line(facts, one, kept))
+    answers = list(dict.fromkeys(answer for one in in_order for answer in one.answers))
     return Grounded(facts, write_read_answer(answers, [int(line) for line in cited]))
 
 
@@ -177,6 +178,13 @@ def complete_evidence(graph: KnowledgeGraph, traced: Traced) -> Ids:
                     found.append(witnesses(part, before))
                 found.append(graph.forward.hop(before, graph.relation(step.relation)).triple.astype(np.int64))
     return np.unique(np.concatenate(found)).astype(np.int64)
+
+
+def _first_line(facts: Facts, one: Evidence, kept: Sequence[Evidence]) -> int:
+    """Return the first line that supports this answer and not all others: answers are written in an order that the lines show."""
+    shared = set(one.triple_ids.tolist()).intersection(*(other.triple_ids.tolist() for other in kept))
+    own = np.array([triple for triple in one.triple_ids.tolist() if triple not in shared], dtype=np.int64)
+    return int(np.flatnonzero(np.isin(facts.triple_ids, own if len(own) else one.triple_ids))[0])
 
 
 def _supported(graph: KnowledgeGraph, evidence: list[Evidence], tokenizer: Any, budget: int) -> list[Evidence]:  # noqa: ANN401

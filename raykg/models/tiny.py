@@ -62,9 +62,11 @@ def write(architecture: str, folder: Path) -> None:
     """Write config, weights (float32 safetensors) and tokenizer of a tiny model into a folder."""
     import torch
     from transformers import AutoModelForCausalLM
+    from transformers.utils.logging import disable_progress_bar
 
     with torch.random.fork_rng(devices=[]):  # the caller's random state is none of our business
         torch.manual_seed(0)
         model = AutoModelForCausalLM.from_config(ARCHITECTURES[architecture](), dtype=torch.float32)  # type: ignore[no-untyped-call]
+    disable_progress_bar()  # type: ignore[no-untyped-call]
     model.save_pretrained(folder)
     tokenizer().save_pretrained(folder)

@@ -1,0 +1,183 @@
+import logging
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from raykg.data.errors import DataError
+from raykg.data.order import Order
+from raykg.data.stream import LeftOut, SizingError, Slicer, StepBatch, TokenStream, check_sizing
+from raykg.data.targets import TargetsConfig
+from raykg.data.tokenise import IGNORE, PLAN, READ
+from raykg.models import tiny
+from tests.data.question_rows import FILM_QUESTIONS, film_questions
+from tests.graphs import film_graph
+
+TIMES = 3
+ROWS = TIMES * len(FILM_QUESTIONS)
+MIXED = TargetsConfig(plan=0.5, read=0.5, max_tokens=500, facts_tokens=300)
+
+
+@pytest.fixture(scope="module")
+def stream(tmp_path_factory: pytest.TempPathFactory) -> TokenStream:
+    folder = tmp_path_factory.mktemp("stream")
+    graph = film_graph(folder / "graph")
+    film_questions(folder / "questions", graph, TIMES)
+    tiny.tokenizer().save_pretrained(folder / "tokenizer")
+    return TokenStream(
+        questions=folder / "questions",
+        tokenizer=folder / "tokenizer",
+        order=Order(ROWS, 8, seed=3),
+        targets=MIXED,
+        graph=(str(folder / "graph"), graph.version),
+        micro_batch=4,
+        stop_step=6,
+    )
+
+
+def flat(batches: list[StepBatch]) -> list[tuple[int, ...]]:
+    """All rows of some batches as token tuples, in one fixed order."""
+    found = []
+    for batch in batches:
+        for micro in batch.micro_batches:
+            found += [tuple(ids[real == 1].tolist()) for ids, real in zip(micro["input_ids"], micro["attention_mask"], strict=True)]
+    return sorted(found)
+
+
+def equal(one: StepBatch, other: StepBatch) -> bool:
+    return (
+        (one.step, one.answer_tokens, one.tokens, one.dropped) == (other.step, other.answer_tokens, other.tokens, other.dropped)
+        and np.array_equal(one.row_ids, other.row_ids)
+        and np.array_equal(one.kinds, other.kinds)
+        and len(one.micro_batches) == len(other.micro_batches)
+        and all(np.array_equal(a[key], b[key]) for a, b in zip(one.micro_batches, other.micro_batches, strict=True) for key in a)
+    )
+
+
+@pytest.mark.parametrize("world", [1, 2, 3, 5])
+def test_workers_together_see_the_global_batch(stream: TokenStream, world: int) -> None:
+    for step in range(6):
+        whole = stream.step(step)
+        parts = [replace(stream, rank=rank, world=world).step(step) for rank in range(world)]
+        assert flat(parts) == flat([whole])
+        assert sum(part.answer_tokens for part in parts) == whole.answer_tokens
+        assert sum(part.tokens for part in parts) == whole.tokens
+        assert sorted(row for part in parts for row in part.row_ids.tolist()) == sorted(whole.row_ids.tolist())
+
+
+def test_an_epoch_has_every_row_once(stream: TokenStream) -> None:
+    assert stream.order.steps_per_epoch == 3
+    for epoch in range(2):
+        batches = [stream.step(epoch * 3 + step) for step in range(3)]
+        assert sorted(row for batch in batches for row in batch.row_ids.tolist()) == list(range(ROWS))
+        assert [batch.rows for batch in batches] == [8, 8, 5]
+
+
+def test_counts_are_those_of_the_labels(stream: TokenStream) -> None:
+    for step in range(3):
+        batch = stream.step(step)
+        assert batch.answer_tokens == sum(int((m["labels"] != IGNORE).sum()) for m in batch.micro_batches)
+        assert batch.tokens == sum(int(m["attention_mask"].sum()) for m in batch.micro_batches)
+        assert all(len(m["input_ids"]) <= 4 for m in batch.micro_batches)
+        assert (batch.dropped, batch.cut) == (0, 0)
+
+
+def test_both_targets_occur_and_change_with_the_epoch(stream: TokenStream) -> None:
+    kinds = [
+        {
+            int(row): int(kind)
+            for step in range(3)
+            for b in [stream.step(3 * epoch + step)]
+            for row, kind in zip(b.row_ids, b.kinds, strict=True)
+        }
+        for epoch in range(2)
+    ]
+    assert set(kinds[0].values()) == {PLAN, READ}
+    assert kinds[0] != kinds[1]
+
+
+def test_plans_alone_need_no_graph(stream: TokenStream) -> None:
+    plans = replace(stream, targets=TargetsConfig(plan=1.0, read=0.0), graph=None)
+    assert (plans.step(0).kinds == PLAN).all()
+    with pytest.raises(DataError, match=r"targets.read \(1.0\) needs the graph"):
+        replace(stream, targets=TargetsConfig(plan=0.0, read=1.0, max_tokens=500), graph=None).step(0)
+
+
+def test_long_rows_are_left_out_counted_and_warned_about(stream: TokenStream, caplog: pytest.LogCaptureFixture) -> None:
+    targets = TargetsConfig(plan=1.0, read=0.0, max_tokens=70)
+    whole, short = (replace(stream, targets=replace(targets, max_tokens=most)) for most in (500, 70))
+    lengths = {step: [int(n) for m in whole.step(step).micro_batches for n in m["attention_mask"].sum(axis=1)] for step in range(3)}
+    left_out = LeftOut(short.targets)
+    with caplog.at_level(logging.WARNING):
+        for step in range(3):
+            batch = short.step(step)
+            assert batch.too_long == sum(n > 70 for n in lengths[step])
+            assert batch.rows == sum(n <= 70 for n in lengths[step])
+            left_out.add(batch)
+    assert "rows so far were left out: longer than targets.max_tokens (70)" in caplog.text
+    assert len(caplog.records) == 1
+    nothing = replace(stream, targets=TargetsConfig(plan=1.0, read=0.0, max_tokens=5)).step(0)
+    assert (nothing.rows, nothing.dropped, list(nothing.micro_batches), nothing.answer_tokens) == (0, 8, [], 0)
+
+
+def test_what_no_context_supports_becomes_a_plan_or_is_counted(stream: TokenStream, caplog: pytest.LogCaptureFixture) -> None:
+    small = TargetsConfig(plan=0.0, read=1.0, max_tokens=500, facts_tokens=20)
+    batch = replace(stream, targets=small).step(0)
+    assert (batch.rows, batch.unsupported) == (0, 8)
+    with caplog.at_level(logging.WARNING):
+        LeftOut(small).add(batch)
+    assert "8 of 8 rows so far were left out: not answerable from targets.facts_tokens (20)" in caplog.text
+    mixed = replace(stream, targets=replace(small, plan=0.1, read=0.9)).step(0)
+    assert (mixed.rows, mixed.unsupported) == (8, 0)
+    assert (mixed.kinds == PLAN).all()
+
+
+def test_an_order_of_another_set_is_refused(stream: TokenStream) -> None:
+    with pytest.raises(DataError, match=rf"it has {ROWS} rows, the order was made for 7"):
+        replace(stream, order=Order(7, 2, seed=0)).step(0)
+
+
+def test_ray_data_gives_the_same_steps_in_order(stream: TokenStream, ray_session: None) -> None:
+    """From the middle of an epoch, over more than one task, for one of two workers."""
+    half = replace(stream, rank=1, world=2, start_step=4, stop_step=24)
+    batches = list(half)
+    assert [batch.step for batch in batches] == list(range(4, 24))
+    assert all(equal(batch, half.step(batch.step)) for batch in batches)
+    assert list(replace(half, stop_step=4)) == []
+
+
+def test_an_error_in_a_task_reaches_the_worker(stream: TokenStream, ray_session: None) -> None:
+    with pytest.raises(Exception, match="the order was made for 7"):
+        list(replace(stream, order=Order(7, 2, seed=0), stop_step=1))
+
+
+def test_a_task_needs_no_torch(stream: TokenStream) -> None:
+    """Tasks start in a moment because tokenising imports neither torch nor transformers."""
+    import pickle
+    import subprocess
+    import sys
+
+    code = (
+        "import pickle, sys; s = pickle.loads(sys.stdin.buffer.read()); s.slice_of(0)\n"
+        "print(sorted({'torch', 'transformers', 'ray'} & set(sys.modules)))"
+    )
+    root = Path(__file__).resolve().parents[2]
+    assert isinstance(stream.slicer, Slicer)
+    done = subprocess.run([sys.executable, "-c", code], input=pickle.dumps(stream.slicer), capture_output=True, check=True, cwd=root)
+    assert done.stdout.decode().strip() == "[]"
+
+
+@pytest.mark.parametrize(("workers", "each", "cluster"), [(2, 1, 3), (1, 2, 4.0), (4, 1, 5)])
+def test_a_sizing_with_a_cpu_to_spare_is_allowed(workers: int, each: int, cluster: float) -> None:
+    check_sizing(workers, each, cluster)
+
+
+@pytest.mark.parametrize(("workers", "each", "cluster"), [(2, 1, 2), (2, 2, 4.0), (3, 1, 2), (1, 1, 1.5)])
+def test_a_sizing_that_starves_ray_data_is_refused(workers: int, each: int, cluster: float) -> None:
+    held = workers * each
+    with pytest.raises(SizingError) as caught:
+        check_sizing(workers, each, cluster)
+    assert f"{workers} workers x {each} CPUs hold {held} of {cluster:g} logical CPUs" in str(caught.value)
+    assert f"({held} + 1 = {held + 1} > {cluster:g})" in str(caught.value)
+    assert f"at least {held + 1} logical CPUs" in str(caught.value)
