@@ -170,7 +170,7 @@ Options:
   --debug    Before a command: show the log, and the traceback of an error.
 
 Examples:
-  raykg quickstart
+  raykg train jobs/configs/finetune/quickstart.yaml
   raykg train jobs/configs/finetune/quickstart.yaml train.batch=16
   raykg ask "which films did Joel Zwick direct?\""""
 

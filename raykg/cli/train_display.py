@@ -1,4 +1,4 @@
-"""What `raykg train` and `raykg quickstart` show on the console: one line per stage, a bar with loss, speed and time left.
+"""What `raykg train` shows on the console: one line per stage, a bar with loss, speed and time left.
 
 On a terminal the bar moves in place; in a log a plain line comes every 15 seconds, so that a file stays readable. Whatever else this
 process and its children print meanwhile (Ray, DeepSpeed, transformers, C++) goes to the run's log file.
