@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from raykg.kg.wheel import WheelError
-from raykg.models import reference, tiny
+from raykg.models import reference
 from raykg.models.reference import (
     DEFAULT,
     ModelConfig,
@@ -17,37 +17,11 @@ from raykg.models.reference import (
     resolve,
     torch_dtype,
 )
-from raykg.models.weights import weights_sha256
-
-ARCHITECTURES = sorted(tiny.ARCHITECTURES)
 
 
 @pytest.fixture(scope="module")
 def cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return tmp_path_factory.mktemp("cache")
-
-
-@pytest.mark.parametrize("architecture", ARCHITECTURES)
-def test_a_tiny_model_loads_and_is_the_same_everywhere(architecture: str, cache: Path, tmp_path: Path) -> None:
-    state = torch.random.get_rng_state()
-    folder = resolve(f"tiny:{architecture}", cache)
-    assert torch.equal(state, torch.random.get_rng_state()), "making a tiny model disturbed the random state"
-    assert resolve(f"tiny:{architecture}", cache) == folder
-    assert weights_sha256(resolve(f"tiny:{architecture}", tmp_path)) == weights_sha256(folder)
-    assert json.loads((folder / reference.MANIFEST).read_text())["weights_sha256"] == weights_sha256(folder)
-    model = load_model(folder)
-    assert not model.training
-    assert model.dtype == torch.float32
-    assert sum(p.numel() for p in model.parameters()) < 100_000
-
-
-def test_the_tiny_tokenizer_is_lossless_and_adds_nothing(cache: Path) -> None:
-    tokenizer = load_tokenizer(resolve("tiny:llama", cache))
-    text = " who directed Amélie? => [東京]"
-    ids = tokenizer(text).input_ids
-    assert tokenizer.decode(ids) == text
-    assert len(ids) == len(text.encode())
-    assert (tokenizer.pad_token_id, tokenizer.eos_token_id, tokenizer.bos_token_id) == (2, 2, 1)
 
 
 def test_a_folder_is_taken_as_it_is(cache: Path, tmp_path: Path) -> None:
@@ -116,15 +90,6 @@ def test_a_build_that_fails_leaves_nothing(tmp_path: Path) -> None:
     with pytest.raises(RuntimeError, match="power cut"):
         reference._build_once(tmp_path / "models" / "x", fail, {})
     assert [p.name for p in (tmp_path / "models").iterdir() if p.suffix != ".lock"] == []
-
-
-def test_a_file_that_is_no_gguf(tmp_path: Path) -> None:
-    (tmp_path / "model.gguf").write_bytes(b"PK\x03\x04")
-    with pytest.raises(ModelReferenceError, match="not b'GGUF'"):
-        resolve(str(tmp_path / "model.gguf"), tmp_path)
-    (tmp_path / "short.gguf").write_bytes(b"GGUF\x03\x00")
-    with pytest.raises(ModelReferenceError, match=r"short.gguf: transformers cannot read it"):
-        resolve(str(tmp_path / "short.gguf"), tmp_path)
 
 
 def test_a_tokenizer_without_padding_pads_with_its_end(cache: Path, tmp_path: Path) -> None:
@@ -205,16 +170,3 @@ def test_the_default_model_loads_in_seconds_and_its_tokenizer_is_right() -> None
     assert len(tokenizer) == model.config.vocab_size == 49152
     assert not hasattr(model.config, "quantization_config")
     assert model.generation_config.eos_token_id == tokenizer.eos_token_id
-
-
-@pytest.mark.quality
-def test_the_cached_model_computes_what_the_gguf_computes(tmp_path: Path) -> None:
-    from transformers import AutoModelForCausalLM
-
-    folder = smollm2()
-    name = json.loads((folder / reference.MANIFEST).read_text())["gguf"]
-    gguf = next(path for path in reference.default_cache().rglob(name))
-    loaded = AutoModelForCausalLM.from_pretrained(gguf.parent, gguf_file=gguf.name, dtype=torch.float32)
-    ids = torch.tensor([[504, 3575, 282, 4649, 314]])
-    with torch.no_grad():
-        assert torch.equal(loaded(ids).logits, load_model(folder)(ids).logits)
