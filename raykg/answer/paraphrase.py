@@ -16,7 +16,7 @@ from collections.abc import Callable, Sequence
 from functools import cached_property
 from typing import TYPE_CHECKING
 
-from raykg.answer.prompting import few_shot
+from raykg.answer.prompting import chat
 from raykg.data.prompts import STOP, one_line
 
 if TYPE_CHECKING:
@@ -91,7 +91,7 @@ class Paraphraser:
         """Return for each question the paraphrases that keep all its topics and, by the planner, its plan."""
         masked = [_mask(question, names) for question, names in zip(questions, topics, strict=True)]
         asked = [row for row, text in enumerate(masked) if text is not None]
-        prompts = [few_shot(self.generator.tokenizer, one_line(masked[row] or ""), INSTRUCTION, EXAMPLES) for row in asked]
+        prompts = [chat(self.generator.tokenizer, one_line(masked[row] or ""), INSTRUCTION, EXAMPLES) for row in asked]
         found: list[list[str]] = [[] for _ in questions]
         for row, written in zip(asked, self.generator.generate_beams(prompts, 40, STOP, self.wordings), strict=True):
             texts = (_unmask(one_line(text), topics[row]) for text in written)

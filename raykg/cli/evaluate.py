@@ -33,7 +33,7 @@ def command(
     ] = None,
     topics: Annotated[str | None, typer.Option(help="given or linked; by default as the run's config says.", show_default=False)] = None,
     rows: Annotated[int | None, typer.Option(help="Questions of each set.", min=1, show_default=False)] = None,
-    base: Annotated[bool, typer.Option("--base", help="With --strategy: the model before fine-tuning, in its chat template.")] = False,
+    base: Annotated[bool, typer.Option("--base", help="With --strategy: the model before fine-tuning, asked with five examples.")] = False,
     processes: Annotated[
         int | None, typer.Option(help="Processes of one thread each; by default one per core.", min=1, show_default=False)
     ] = None,
@@ -111,7 +111,7 @@ def settings(saved: SavedModel, strategies: list[str], topics: str | None, rows:
     if base and (not strategies or "plan_execute" in strategies):
         raise AnswerError("--base: needs --strategy closed_book or read: a base model does not know the language of plans")
     if strategies:
-        chosen_ones = [chosen(STRATEGIES, name, prompt="chat") if base else choose(name, saved) for name in strategies]
+        chosen_ones = [chosen(STRATEGIES, name, prompt="few_shot") if base else choose(name, saved) for name in strategies]
         contenders = tuple(Contender(model="base" if base else "tuned", strategy=one) for one in chosen_ones)
     if topics is not None:
         contenders = tuple(replace(contender, topics=cast(Literal["given", "linked"], topics)) for contender in contenders)

@@ -57,7 +57,7 @@ def ask_contender(
 
 def prompt_words(contender: Contender) -> str:
     """Return the words that a contender's model reads, with `{facts}` and `{question}` where a question's own stand; for the report."""
-    from raykg.answer.prompting import CLOSED_BOOK_EXAMPLES, INSTRUCTION, READ_EXAMPLES, READ_INSTRUCTION, few_shot
+    from raykg.answer.prompting import CLOSED_BOOK_EXAMPLES, INSTRUCTION, READ_EXAMPLES, READ_INSTRUCTION, Style, worded
     from raykg.data.prompts import closed_book_prompt, plan_prompt, read_prompt
 
     question, facts = "{question}", ["{facts}"]
@@ -65,7 +65,7 @@ def prompt_words(contender: Contender) -> str:
         return plan_prompt(question)
     reads = contender.strategy.name == "read"
     bare = read_prompt(question, facts) if reads else closed_book_prompt(question)
-    if getattr(contender.strategy.config, "prompt", "bare") == "bare":
-        return bare
-    shown = few_shot(None, bare, READ_INSTRUCTION if reads else INSTRUCTION, READ_EXAMPLES if reads else CLOSED_BOOK_EXAMPLES)
-    return f"(as turns of the model's chat template, where it has one)\n{shown}"
+    style: Style = getattr(contender.strategy.config, "prompt", "bare")
+    instruction, examples = (READ_INSTRUCTION, READ_EXAMPLES) if reads else (INSTRUCTION, CLOSED_BOOK_EXAMPLES)
+    shown = worded(style, None, bare, instruction, examples)
+    return f"(as turns of the model's chat template, where it has one)\n{shown}" if style == "chat" else shown

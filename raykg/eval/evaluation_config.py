@@ -31,10 +31,10 @@ class Contender:
 
 
 def quickstart_contenders() -> tuple[Contender, ...]:
-    """Return the five rows of the quickstart's table; the base model is asked in its chat template with three examples."""
+    """Return the five rows of the quickstart's table; the base model is asked with five examples."""
     return (
-        Contender(model="base", strategy=chosen(STRATEGIES, "closed_book", prompt="chat"), questions=100),
-        Contender(model="base", strategy=chosen(STRATEGIES, "read", prompt="chat"), questions=100),
+        Contender(model="base", strategy=chosen(STRATEGIES, "closed_book", prompt="few_shot"), questions=100),
+        Contender(model="base", strategy=chosen(STRATEGIES, "read", prompt="few_shot"), questions=100),
         Contender(strategy=chosen(STRATEGIES, "closed_book"), questions=100),
         Contender(questions=400),
         Contender(strategy=chosen(STRATEGIES, "read"), questions=100),

@@ -12,7 +12,7 @@ import time
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Literal
 
-from raykg.answer.prompting import CLOSED_BOOK_EXAMPLES, INSTRUCTION, few_shot
+from raykg.answer.prompting import CLOSED_BOOK_EXAMPLES, INSTRUCTION, worded
 from raykg.answer.question import Answer, Question
 from raykg.config.schema import PositiveInt, config
 from raykg.data.prompts import STOP, closed_book_prompt, parse_read_answer
@@ -31,8 +31,9 @@ class Config:
 
     max_tokens: PositiveInt = 48
     """New tokens of an answer; a longer list of answers is cut."""
-    prompt: Literal["bare", "chat"] = "bare"
-    """`bare`: the words of fine-tuning; `chat`: instruction and examples in the chat template, for a model that was not fine-tuned."""
+    prompt: Literal["bare", "few_shot", "chat"] = "bare"
+    """`bare`: the words of fine-tuning; for a model that was not fine-tuned, the same after an instruction and five examples: `few_shot` as
+    plain text, `chat` as turns of its chat template."""
 
 
 class ClosedBook:
@@ -53,9 +54,7 @@ class ClosedBook:
     def prompt(self, question: Question) -> str:
         """Return what the model reads."""
         bare = closed_book_prompt(question.text)
-        if self.config.prompt == "bare":
-            return bare
-        return few_shot(self.generator.tokenizer, bare, INSTRUCTION, CLOSED_BOOK_EXAMPLES)
+        return worded(self.config.prompt, self.generator.tokenizer, bare, INSTRUCTION, CLOSED_BOOK_EXAMPLES)
 
     def answer(self, questions: Sequence[Question]) -> list[Answer]:
         """Return one answer per question, in order."""

@@ -14,7 +14,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Literal
 
-from raykg.answer.prompting import READ_EXAMPLES, READ_INSTRUCTION, few_shot
+from raykg.answer.prompting import READ_EXAMPLES, READ_INSTRUCTION, worded
 from raykg.answer.question import Answer, Question
 from raykg.config.schema import PositiveInt, config
 from raykg.data.prompts import STOP, parse_read_answer, read_prompt
@@ -38,8 +38,9 @@ class Config:
     """Room for the facts, in the model's tokens; the same as in training, or the model reads what it never saw."""
     mentions: PositiveInt = 3
     """Names in the question that are looked at, when topics are linked."""
-    prompt: Literal["bare", "chat"] = "bare"
-    """`bare`: the words of fine-tuning; `chat`: instruction and examples in the chat template, for a model that was not fine-tuned."""
+    prompt: Literal["bare", "few_shot", "chat"] = "bare"
+    """`bare`: the words of fine-tuning; for a model that was not fine-tuned, the same after an instruction and five examples: `few_shot` as
+    plain text, `chat` as turns of its chat template."""
 
 
 class Read:
@@ -91,9 +92,7 @@ class Read:
     def prompt(self, question: Question, facts: Sequence[str]) -> str:
         """Return what the model reads."""
         bare = read_prompt(question.text, facts)
-        if self.config.prompt == "bare":
-            return bare
-        return few_shot(self.generator.tokenizer, bare, READ_INSTRUCTION, READ_EXAMPLES)
+        return worded(self.config.prompt, self.generator.tokenizer, bare, READ_INSTRUCTION, READ_EXAMPLES)
 
     def _read(self, text: str, facts: Facts) -> Answer:
         said = parse_read_answer(text, len(facts.texts))

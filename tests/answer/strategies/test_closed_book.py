@@ -2,6 +2,8 @@
 
 from types import SimpleNamespace
 
+import pytest
+
 from raykg.answer.question import Question
 from raykg.answer.strategies.closed_book import ClosedBook, Config
 from raykg.data.prompts import closed_book_prompt
@@ -30,11 +32,16 @@ def test_the_bare_prompt_is_that_of_fine_tuning():
 def test_the_base_model_gets_its_chat_template_with_examples():
     prompt = make({}, template="x", prompt="chat").prompt(Question("who?"))
     turns = eval(prompt)  # noqa: S307 - the stub's own repr
-    assert [turn["role"] for turn in turns] == ["system", *["user", "assistant"] * 3, "user"]
+    assert [turn["role"] for turn in turns] == ["system", *["user", "assistant"] * 5, "user"]
     assert turns[-1]["content"] == "Q: who?"
 
 
-def test_without_a_chat_template_the_examples_are_plain_text():
-    prompt = make({}, prompt="chat").prompt(Question("who?"))
+@pytest.mark.parametrize("style", ["chat", "few_shot"])
+def test_without_a_chat_template_the_examples_are_plain_text(style):
+    prompt = make({}, prompt=style).prompt(Question("who?"))
     assert prompt.endswith("\n\n" + closed_book_prompt("who?"))
-    assert prompt.count("\nA: ") == 3
+    assert prompt.count("\nA: ") == 5
+
+
+def test_plain_examples_stay_plain_beside_a_chat_template():
+    assert make({}, template="x", prompt="few_shot").prompt(Question("who?")) == make({}, prompt="few_shot").prompt(Question("who?"))

@@ -82,7 +82,7 @@ def test_nothing_written_is_empty(graph, linker):
 
 
 def test_the_base_model_gets_examples_with_citations(graph, linker):
-    strategy = make(graph, linker, {}, prompt="chat")
+    strategy = make(graph, linker, {}, prompt="few_shot")
     strategy.answer([Question("who directed Alien?")])
     prompt = strategy.generator.asked[0]
     assert "Argentina; Brazil [1] [3]" in prompt
