@@ -56,14 +56,6 @@ class Ranks:
         dist.broadcast_object_list(box, src=0, device=self.device if self.device.type == "cuda" else None)
         return box[0]
 
-    def collect(self, value: Any) -> list[Any]:  # noqa: ANN401
-        """Return every process's value, in the order of ranks, on every process (JSON-like values only)."""
-        if self.world == 1:
-            return [value]
-        boxes: list[Any] = [None] * self.world
-        dist.all_gather_object(boxes, value)
-        return boxes
-
     def sum_gradients(self, parameters: Sequence[torch.nn.Parameter], bucket_bytes: int = 32 << 20) -> None:
         """Replace each gradient by its sum over all processes, in place.
 

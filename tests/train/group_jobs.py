@@ -38,17 +38,17 @@ class Interrupted(Exception):
     """The run was cut off on purpose."""
 
 
-def build(ranks: Ranks, case: Case) -> tuple[TinyTask, Engine]:
+def build(ranks: Ranks, case: Case, precision: str = "float32") -> tuple[TinyTask, Engine]:
     """Make task and engine of a case."""
     task = TinyTask(ranks.rank, ranks.world, micro=case.micro, dropout=case.dropout, lora=case.lora)
     choice = chosen("raykg.train.engines", case.engine, **(case.settings or {}))
-    engine = choice.method()(choice.config, task.model(), Optimiser(clip=case.clip), ranks, "float32")
+    engine = choice.method()(choice.config, task.model(), Optimiser(clip=case.clip), ranks, precision)
     return task, engine
 
 
-def train(ranks: Ranks, case: Case, folder: str) -> dict[str, Any]:
+def train(ranks: Ranks, case: Case, folder: str, precision: str = "float32") -> dict[str, Any]:
     """Train a case and return records, gradients of the first step, weights and what the order gave."""
-    task, engine = build(ranks, case)
+    task, engine = build(ranks, case, precision)
     records: list[dict[str, Any]] = []
 
     def report(record: Any) -> None:
@@ -187,3 +187,40 @@ def wrong_loads(ranks: Ranks, folder: str) -> dict[str, str]:
         except CheckpointError as error:
             messages[name] = str(error)
     return messages
+
+
+def add_up(ranks: Ranks) -> dict[str, Any]:
+    """Return what every operation of a group gives this process."""
+    mine = ranks.rank + 1.0
+    gradients = []
+    for bucket in (1 << 20, 1):
+        weights = [torch.nn.Parameter(torch.zeros(2)), torch.nn.Parameter(torch.zeros(1, 1)), torch.nn.Parameter(torch.zeros(1).double())]
+        weights[0].grad = torch.full((2,), mine)
+        if ranks.rank == 2:
+            weights[1].grad = torch.full((1, 1), 3.0)
+        if ranks.rank == 0:
+            weights[2].grad = torch.ones(1).double()
+        ranks.sum_gradients(weights, bucket)
+        gradients.append([weight.grad for weight in weights])
+    ranks.barrier()
+    return {
+        "rank": (ranks.rank, ranks.world, ranks.first),
+        "sum": ranks.sum([mine, 10.0]).tolist(),
+        "max": ranks.max([mine, 20.0 - ranks.rank]).tolist(),
+        "agree": ranks.agree({"from": ranks.rank}),
+        "gradients": gradients,
+    }
+
+
+def half_precision(ranks: Ranks, folder: str) -> dict[str, list[float]]:
+    """Train in bf16 with every engine; return losses."""
+    found = {}
+    for name, case in {
+        "torch": Case(),
+        "zero0": Case(engine="deepspeed", settings={"zero": 0}),
+        "zero2": Case(engine="deepspeed", settings={"zero": 2}),
+        "zero3": Case(engine="deepspeed", settings={"zero": 3}),
+    }.items():
+        result = train(ranks, replace(case, steps=4, clip=1.0), f"{folder}/{name}", "bfloat16")
+        found[name] = [r["loss"] for r in result["records"] if r["kind"] == "step"]
+    return found

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+import time
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -28,6 +29,7 @@ def train_tiny(arguments: Mapping[str, Any]) -> None:
 
     def watch(record: Mapping[str, Any]) -> None:
         mark = folder / "killed"
+        time.sleep(arguments.get("pause", 0.0))
         if record["kind"] == "step" and record["step"] == arguments.get("kill_at") and ranks.rank == 1 and not mark.exists():
             mark.write_text("once")
             os.kill(os.getpid(), signal.SIGKILL)

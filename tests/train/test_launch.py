@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
+import psutil
 import pytest
 
 from raykg.train import launch
@@ -42,11 +46,25 @@ def test_a_killed_worker_changes_nothing_in_the_adapter(tmp_path: Path, capfd: p
 
 
 @pytest.mark.usefixtures("ray_session")
-def test_a_users_mistake_is_told_once_and_not_retried(tmp_path: Path) -> None:
+def test_a_killed_controller_is_started_again(tmp_path: Path) -> None:
+    killed: list[int] = []
+    resumed: list[int] = []
+
+    def watch(record: Mapping[str, Any]) -> None:
+        if record["kind"] == "start" and record["step"]:
+            resumed.append(record["step"])
+        if record["kind"] == "checkpoint" and not killed:
+            for process in psutil.Process().children(recursive=True):
+                if "TrainController" in " ".join(process.cmdline()):
+                    killed.append(process.pid)
+                    process.kill()
+
     launch.quieten(tmp_path / "logs")
-    with pytest.raises(TrainError, match=r"^train.batch \(7\) must be even: use 8 \(details in .*logs\)$"):
-        launch.fit("tests.train.ray_jobs:refuse", {"folder": str(tmp_path)}, TWO, tmp_path, lambda record: None)
-    assert len((tmp_path / "starts").read_text()) <= 2  # each of the two workers at most once
+    launch.fit("tests.train.ray_jobs:train_tiny", {"folder": str(tmp_path), "pause": 0.3}, TWO, tmp_path, watch)
+    assert killed
+    assert resumed
+    steps = [record["step"] for record in read_metrics(tmp_path / "metrics.jsonl") if record["kind"] == "step"]
+    assert steps == list(range(1, STEPS + 1))
 
 
 @pytest.mark.usefixtures("ray_session")
@@ -54,6 +72,43 @@ def test_shards_come_back_in_order_and_their_mistakes_as_themselves(tmp_path: Pa
     assert launch.map_shards("tests.train.ray_jobs:square", [{"x": x} for x in (3, 1, 2)], TWO, tmp_path) == [9, 1, 4]
     with pytest.raises(TrainError, match=r"^x \(-1\) must not be negative: give 1$"):
         launch.map_shards("tests.train.ray_jobs:square", [{"x": -1}], TWO, tmp_path)
+
+
+def test_a_users_mistake_is_told_once_and_not_retried(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    import ray.train
+
+    for name in ("_redirect", "_pin", "_take_device"):
+        monkeypatch.setattr(launch, name, lambda *arguments: None)
+    monkeypatch.setattr(ray.train, "get_context", lambda: SimpleNamespace(get_world_rank=lambda: 0))
+
+    def fit_once(config: dict[str, Any], *others: object) -> BaseException:
+        (tmp_path / "logs").mkdir(exist_ok=True)
+        with pytest.raises(TrainError):
+            launch._worker(config)
+        launch._worker(config)  # Ray Train starts the group again, and again
+        launch._worker(config)
+        return RuntimeError("workers failed")
+
+    monkeypatch.setattr(launch, "_fit_once", fit_once)
+    with pytest.raises(TrainError, match=r"^train.batch \(7\) must be even: use 8 \(details in .*logs\)$"):
+        launch.fit("tests.train.ray_jobs:refuse", {"folder": str(tmp_path)}, TWO, tmp_path, lambda record: None)
+    assert (tmp_path / "starts").read_text() == "x"
+
+
+def test_workers_that_fail_too_often_end_the_run_with_their_last_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(launch, "_fit_once", lambda *arguments: RuntimeError("Traceback\n  x\nOSError: disk full\n"))
+    with pytest.raises(TrainError, match=r"^training failed: OSError: disk full \(details in .*; the same command resumes\)$"):
+        launch.fit("a:b", {}, TWO, tmp_path, lambda record: None)
+
+
+def test_a_controller_that_is_lost_again_and_again_ends_the_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    import ray
+
+    calls: list[int] = []
+    monkeypatch.setattr(launch, "_fit_once", lambda *arguments: calls.append(1) or ray.exceptions.RayActorError())
+    with pytest.raises(TrainError, match="controller was lost 3 times"):
+        launch.fit("a:b", {}, ResourcesConfig(max_failures=2), tmp_path, lambda record: None)
+    assert len(calls) == 3
 
 
 def test_too_small_a_cluster_is_refused_with_the_arithmetic() -> None:
