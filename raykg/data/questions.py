@@ -68,6 +68,8 @@ def question_table(columns: Mapping[str, Any], **constants: object) -> pa.Table:
     if unknown:
         raise KeyError(f"{sorted(unknown)[0]}: no such column of a question row (columns: {', '.join(QUESTION_SCHEMA.names)})")
     rows = len(next(iter(columns.values())))
+    if not rows:
+        return empty_questions()
     arrays = {
         field.name: _column(columns[field.name], field.type)
         if field.name in columns

@@ -89,10 +89,13 @@ def choose_plans(rows: pa.Table, fits: tuple[Ints, Ints], ballot: Ballot, conven
     node = np.where(chosen, pc.list_element(_padded(rows["topic_ids"].combine_chunks()), 0).to_numpy(zero_copy_only=False), -1)
     walked = walk(search.table, node.astype(np.int64), np.where(chosen[:, None], steps, -1), away, _MOST_EDGES)
     fit = np.where(~chosen, "none", np.where(election.several, "several", "one"))
+    hops = (steps >= 0).sum(axis=1)
+    named = pc.binary_join_element_wise(pa.array(hops).cast(pa.string()), "hop", "-")
     filled = {
+        "kind": pc.if_else(pc.and_(pc.equal(rows["kind"], ""), pa.array(chosen)), named, rows["kind"]),
         "plan": pc.if_else(pa.array(chosen), plans, ""),
         "template": pc.if_else(pa.array(chosen), pa.array(texts).take(pa.array(shape)), ""),
-        "hops": pa.array(np.where(chosen, (steps >= 0).sum(axis=1), rows["hops"].to_numpy()).astype(np.int32)),
+        "hops": pa.array(np.where(chosen, hops, rows["hops"].to_numpy()).astype(np.int32)),
         "fit": pa.array(fit),
         "chain": pa.array(np.where(chosen, chains(rows.num_rows, walked), 0)),
     }
@@ -130,7 +133,8 @@ def _elect_batch(rows: pa.Table, root: str, version: str, max_hops: int, ballot:
 
 def _tally(ballots: Dataset) -> Ballot:
     """Add up the ballots of all blocks."""
-    return from_table(pa.concat_tables(list(ballots.iter_batches(batch_format="pyarrow", batch_size=None))))
+    none = to_table(Ballot(np.zeros((0, 3), dtype=np.int64), np.zeros((0, 4), dtype=np.int64)))
+    return from_table(pa.concat_tables([none, *ballots.iter_batches(batch_format="pyarrow", batch_size=None)]))
 
 
 def _fits(rows: pa.Table) -> tuple[Ints, Ints]:

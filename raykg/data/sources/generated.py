@@ -79,10 +79,17 @@ class Generated:
         self.config = cfg
 
     def dataset(self, graph_root: Path, graph_version: str, seed: int) -> Dataset:
-        """Return the rows as a Ray Data pipeline; tasks open the graph themselves."""
+        """Return the rows as a Ray Data pipeline; tasks open the graph themselves.
+
+        Raises:
+            WordingError: the wordings file cannot be read or says something that no phrase may say.
+        """
         import ray.data
 
         from raykg.config.load import to_dict
+        from raykg.data.wordings import Wordings
+
+        Wordings([], self.config.wordings)  # a mistake in the file is said here, not in a task
 
         plain = {"root": str(graph_root), "version": graph_version, "seed": seed, "config": to_dict(self.config)}
         blocks = max(1, -(-self.config.count // _BLOCK))

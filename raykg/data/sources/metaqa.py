@@ -73,30 +73,24 @@ class MetaQA:
         """Return the rows; with `recover` the search runs now and its accuracy against the type column is logged.
 
         Raises:
-            QuestionFileError: a file is missing or has a line that is not three columns.
+            QuestionFileError: a file is missing, or has a line without three columns or a topic in brackets, or an unknown type.
+            UnknownRelation: the graph was not made from MetaQA's `kb.txt`.
         """
         import ray.data
 
+        where = {"root": str(graph_root), "version": graph_version}
         files = [Path(self.config.folder) / f"{hops}-hop" / f"{self.config.split}.txt" for hops in self.config.hops]
-        _check(files)
+        _check(files, **where)
         items = [{"file": str(file.resolve()), "hops": hops} for file, hops in zip(files, self.config.hops, strict=True)]
-        where = {
-            "root": str(graph_root),
-            "version": graph_version,
-            "seed": seed,
-            "count": self.config.count,
-            "gold": not self.config.recover,
-        }
+        drawn = where | {"seed": seed, "count": self.config.count, "gold": not self.config.recover}
         listed = ray.data.from_items(items, override_num_blocks=len(items))
-        rows: Dataset = listed.map_batches(cast("Callable[..., Any]", _read), fn_kwargs=where, batch_format="pyarrow", batch_size=1)
+        rows: Dataset = listed.map_batches(cast("Callable[..., Any]", _read), fn_kwargs=drawn, batch_format="pyarrow", batch_size=1)
         if not self.config.recover:
             return rows
         from raykg.data.recover import recover
 
         found: Dataset = recover(rows, graph_root, graph_version, self.config.max_hops).materialize()
-        scores = found.map_batches(
-            cast("Callable[..., Any]", _score), fn_kwargs={"root": str(graph_root), "version": graph_version}, batch_format="pyarrow"
-        )
+        scores = found.map_batches(cast("Callable[..., Any]", _score), fn_kwargs=where, batch_format="pyarrow")
         log.info("plans recovered from answers: %s", summarise(scores.to_pandas().to_dict("records")))
         return found
 
@@ -117,14 +111,26 @@ def summarise(scores: list[dict[str, Any]]) -> dict[str, Any]:
     return summary
 
 
-def _check(files: list[Path]) -> None:
+def _check(files: list[Path], root: str, version: str) -> None:
+    """Look for what is wrong with the files before tasks read them, so that it is said in one line."""
     from raykg.data.errors import QuestionFileError
 
+    kinds: dict[str, str] = {}
     for file in files:
         if not file.is_file():
             raise QuestionFileError(
-                f"{file}: no such file, expected MetaQA's questions there: set folder to the one that holds 1-hop, 2-hop, 3-hop"
+                f"{file}: no such file, expected MetaQA's questions: set folder to the one that holds 1-hop, 2-hop, 3-hop"
             )
+        with file.open(encoding="utf-8") as lines:
+            for number, line in enumerate(lines, start=1):
+                columns = line.rstrip("\n").split("\t")
+                if len(columns) != 3 or not 0 <= columns[0].find("[") < columns[0].rfind("]"):
+                    raise QuestionFileError(
+                        f"{file}:{number}: expected a question with its topic in [brackets], answers and type, separated by tabs"
+                    )
+                kinds.setdefault(columns[2], f"{file}:{number}")
+    for kind, place in kinds.items():
+        gold_steps(kind, root, version, place)
 
 
 def _read(items: pa.Table, root: str, version: str, seed: int, count: int | None, gold: bool) -> pa.Table:
@@ -133,22 +139,17 @@ def _read(items: pa.Table, root: str, version: str, seed: int, count: int | None
     import pyarrow as pa
     import pyarrow.compute as pc
 
-    from raykg.data.errors import QuestionFileError
     from raykg.data.masking import mask, wordings
     from raykg.data.node_names import node_names
     from raykg.data.questions import list_array, question_table
 
     file, hops = items["file"][0].as_py(), items["hops"][0].as_py()
-    lines = Path(file).read_text(encoding="utf-8").splitlines()
+    lines = Path(file).read_text(encoding="utf-8").removesuffix("\n").split("\n")
     drawn = np.sort(np.random.default_rng([seed, hops]).permutation(len(lines))[: count or len(lines)])
     columns = pc.split_pattern(pa.array(lines, pa.string()).take(pa.array(drawn)), "\t")
-    if (wrong := np.flatnonzero(pc.list_value_length(columns).to_numpy() != 3)).size:
-        raise QuestionFileError(f"{file}:{drawn[wrong[0]] + 1}: expected question, answers and type, separated by tabs")
     question, joined, kind = (pc.list_element(columns, place) for place in range(3))
     answers = pc.split_pattern(joined, "|")
     topics = pc.struct_field(pc.extract_regex(question, r"^[^\[]*\[(?P<topic>.*)\][^\]]*$"), "topic")
-    if topics.null_count:
-        raise QuestionFileError(f"{file}:{drawn[pc.index(pc.is_null(topics), True).as_py()] + 1}: expected a topic in [brackets]")
     names = node_names(root, version)
     topic_ids = names.find(topics)
     each = np.arange(len(drawn) + 1)
@@ -168,7 +169,7 @@ def _read(items: pa.Table, root: str, version: str, seed: int, count: int | None
     return question_table(table | plans, hops=hops if gold else 0, fit="gold" if gold else "none", kg_version=version, source="metaqa")
 
 
-def gold_steps(kind: str, root: str, version: str) -> list[int]:
+def gold_steps(kind: str, root: str, version: str, place: str = "kind") -> list[int]:
     """Return the steps that a type means: "movie_to_actor_to_movie" goes to the cast and back.
 
     Raises:
@@ -186,7 +187,7 @@ def gold_steps(kind: str, root: str, version: str) -> list[int]:
         ]
     except KeyError as error:
         if error.args and error.args[0] in stops:
-            raise QuestionFileError(f"type {kind!r}: {error.args[0]!r} is none of MetaQA's ({', '.join(_RELATIONS)})") from None
+            raise QuestionFileError(f"{place}: type {kind!r}: {error.args[0]!r} is none of MetaQA's ({', '.join(_RELATIONS)})") from None
         raise
 
 
