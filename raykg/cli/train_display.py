@@ -17,6 +17,7 @@ from types import TracebackType
 from typing import Any, Self
 
 from rich.console import Console
+from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn
 from rich.text import Text
 
@@ -71,7 +72,7 @@ class Display:
         """Say that a stage has ended."""
         self._clear()
         took = _minutes(seconds) if ran else "done before"
-        self._console.print(f"  [green]{took}[/green]{f', {note}' if note else ''}", markup=True)
+        self._console.print(f"  [green]{took}[/green]{f', {escape(note)}' if note else ''}")
 
     def record(self, record: Mapping[str, Any]) -> None:
         """Show a step or an evaluation of the training."""

@@ -304,4 +304,5 @@ def cut_notes(records: Sequence[Mapping[str, Any]]) -> list[str]:
     """Warn of rows that the token budget left out."""
     cut = sum(record["cut"] for record in records if record["kind"] == "step")
     rows = sum(record["rows"] for record in records if record["kind"] == "step")
-    return [f"{cut:,} of {rows + cut:,} rows exceeded targets.max_tokens and were left out: raise it to train on them"] if cut else []
+    reason = "too long for targets.max_tokens, or without supported facts"
+    return [f"{cut:,} of {rows + cut:,} rows were left out of their batches: {reason}"] if cut else []

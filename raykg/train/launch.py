@@ -152,6 +152,7 @@ def map_shards(
 def quieten(logs: Path) -> None:
     """Send what Ray, DeepSpeed and transformers log in this process to `<logs>/driver.log`, and nothing of it to the console."""
     import ray._private.worker
+    import ray.data  # it sets its own handlers up when it is imported: before, ours would be one more
 
     ray._private.worker._worker_logs_enabled = False  # "a worker died" comes without a logger; the session's own logs have it too
     logs.mkdir(parents=True, exist_ok=True)

@@ -1,0 +1,134 @@
+"""The whole recipe once under Ray Train with a tiny model: what it leaves, what a second call skips, what it refuses."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from raykg.config.load import from_dict, to_dict
+from raykg.train import finetune, launch
+from raykg.train.errors import StageChanged
+from raykg.train.finetune import cut_notes, run_finetune, training_facts
+from raykg.train.finetune_config import FinetuneConfig
+from raykg.train.run_folder import read_metrics
+from raykg.train.story import LogListener
+from tests.graphs import film_graph
+
+STAGES = ["graph", "questions", "model", "train", "evaluate", "report"]
+
+
+class Told(LogListener):
+    """Remembers which stages ran."""
+
+    def __init__(self) -> None:
+        self.ran: dict[str, bool] = {}
+        self.steps: list[int] = []
+
+    def done(self, name: str, seconds: float, note: str, ran: bool) -> None:
+        self.ran[name] = ran
+
+    def record(self, record: Mapping[str, Any]) -> None:
+        if record["kind"] == "step":
+            self.steps.append(record["step"])
+
+
+def config(tmp_path: Path, **changes: Any) -> FinetuneConfig:
+    settings: dict[str, Any] = {
+        "run": {"name": "first", "storage": str(tmp_path / "runs")},
+        "graph": {"source": str(tmp_path / "films")},
+        "questions": {
+            "train": {"name": "generated", "split": "train", "count": 80},
+            "test": [{"name": "generated", "split": "test", "count": 40, "test_share": 0.4}],
+            "validation": 6,
+        },
+        "targets": {"plan": 0.5, "read": 0.5},
+        "model": {"reference": "tiny:llama"},
+        "lora": {"rank": 4},
+        "train": {"steps": 4, "batch": 7, "micro_batch": 2, "evaluate_rows": 4, "checkpoint_every": 2},
+        "engine": {"name": "deepspeed", "zero": 3, "persistence_threshold": 0},
+        "evaluation": {
+            "contenders": [{"strategy": "plan_execute", "questions": 6}, {"model": "base", "strategy": "closed_book", "questions": 4}]
+        },
+    }
+    settings["questions"]["train"]["test_share"] = 0.4
+    return from_dict(FinetuneConfig, settings | changes)
+
+
+@pytest.mark.usefixtures("ray_session")
+def test_the_recipe_ends_resumes_and_refuses(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    film_graph(tmp_path / "films")
+    cfg, told = config(tmp_path), Told()
+    outcome = run_finetune(cfg, told)
+    run = tmp_path / "runs" / "first"
+    assert list(told.ran) == STAGES
+    assert told.steps == [1, 2, 3, 4]
+    assert outcome.folder == run
+    assert outcome.table is not None
+    for name in ("config.yaml", "metrics.jsonl", "report.md", "plot.png", "model/adapter/adapter_model.safetensors", "logs/worker-1.log"):
+        assert (run / name).exists(), name
+    manifest = json.loads((run / "checkpoints" / "step-00000004" / "manifest.json").read_text())
+    assert manifest["identity"]["lora.rank"] == 4
+    assert manifest["identity"]["graph version"]
+    assert {"start", "step", "evaluation", "checkpoint"} == {record["kind"] for record in read_metrics(run / "metrics.jsonl")}
+    assert "tiny:llama" in outcome.report.read_text()
+
+    from raykg.models.saved import load_for_answering
+
+    load_for_answering(outcome.model)
+
+    def no_training(*arguments: object) -> None:
+        raise AssertionError("training was done")
+
+    monkeypatch.setattr(launch, "fit", no_training)
+    again = Told()
+    assert run_finetune(cfg, again).example == outcome.example
+    assert again.ran == dict.fromkeys(STAGES, False) | {"report": True}
+
+    fewer = replace(cfg, evaluation=replace(cfg.evaluation, contenders=cfg.evaluation.contenders[:1]))
+    third = Told()
+    run_finetune(fewer, third)
+    assert third.ran == dict.fromkeys(STAGES, False) | {"evaluate": True, "report": True}
+
+    with pytest.raises(StageChanged, match=r"lora.rank was 4, is 8\)"):
+        run_finetune(replace(cfg, lora=replace(cfg.lora, rank=8)), Told())
+
+
+def test_what_a_report_says_of_the_training() -> None:
+    step = {
+        "kind": "step",
+        "steps": 2,
+        "loss": 0.5,
+        "rows": 8,
+        "tokens": 160,
+        "answer_tokens": 80,
+        "cut": 0,
+        "step_seconds": 2.0,
+        "data_wait": 0.25,
+        "memory_bytes": 2.0**30,
+    }
+    records = [{"kind": "start", "step": 0, "workers": 3}, {**step, "step": 1}, {**step, "step": 2, "loss": 0.25, "cut": 4}]
+    facts = training_facts(records)
+    assert facts["last loss"] == "0.2500"
+    assert facts["workers"] == 3
+    assert facts["tokens a row"] == "20.0, of which 10.0 carry loss"
+    assert facts["tokens a second"] == "80"
+    assert facts["waiting for data"] == "25.0%"
+    assert facts["memory of a worker"] == "1.0 GiB"
+    assert cut_notes(records) == [
+        "4 of 20 rows were left out of their batches: too long for targets.max_tokens, or without supported facts"
+    ]
+    assert training_facts([]) == {}
+    assert cut_notes(records[:2]) == []
+
+
+def test_only_machine_and_evaluation_may_change_in_a_run(tmp_path: Path) -> None:
+    cfg = config(tmp_path)
+    job = finetune.Finetune(cfg, LogListener(), "")
+    sections = {key.split(".")[0] for key in job.folder.settings}
+    assert sections == set(to_dict(cfg)) - {"resources", "evaluation", "budgets"}
+    assert [key for key in job.folder.settings if key.startswith("run.")] == ["run.seed"]
