@@ -218,9 +218,9 @@ def _share_process(
     part: tuple[int, int],
     queue: Any,  # noqa: ANN401
 ) -> list[Evaluation]:
-    import torch
+    from raykg.eval.contest import use_one_thread
 
-    torch.set_num_threads(1)  # as many processes as cores: threads of several would fight over them
+    use_one_thread()
     return share(settings, jobs, part, lambda job, done: queue.put((part[0], job, done)))
 
 

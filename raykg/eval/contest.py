@@ -57,15 +57,12 @@ def ask_contender(
 
 def prompt_words(contender: Contender) -> str:
     """Return the words that a contender's model reads, with `{facts}` and `{question}` where a question's own stand; for the report."""
-    from raykg.answer.prompting import CLOSED_BOOK_EXAMPLES, INSTRUCTION, READ_EXAMPLES, READ_INSTRUCTION, Style, worded
-    from raykg.data.prompts import closed_book_prompt, plan_prompt, read_prompt
+    words: str = contender.strategy.method().prompt_words(contender.strategy.config)
+    return words
 
-    question, facts = "{question}", ["{facts}"]
-    if contender.strategy.name == "plan_execute":
-        return plan_prompt(question)
-    reads = contender.strategy.name == "read"
-    bare = read_prompt(question, facts) if reads else closed_book_prompt(question)
-    style: Style = getattr(contender.strategy.config, "prompt", "bare")
-    instruction, examples = (READ_INSTRUCTION, READ_EXAMPLES) if reads else (INSTRUCTION, CLOSED_BOOK_EXAMPLES)
-    shown = worded(style, None, bare, instruction, examples)
-    return f"(as turns of the model's chat template, where it has one)\n{shown}" if style == "chat" else shown
+
+def use_one_thread() -> None:
+    """Keep torch in this process to one thread: where processes are as many as cores, threads of several would fight over them."""
+    import torch
+
+    torch.set_num_threads(1)

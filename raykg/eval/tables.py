@@ -149,7 +149,7 @@ def majority_table(table: pa.Table, majority: Majority) -> pa.Table:
     for kind, gold, gold_ids in zip(table["kind"].to_pylist(), table["gold"].to_pylist(), table["gold_ids"].to_pylist(), strict=True):
         right = Said(tuple(gold), tuple(gold_ids))
         one, several = scores(majority.says(kind), right), scores(majority.says_set(kind), right)
-        scored.append({metric: (several if metric.startswith("set_") else one).get(metric, math.nan) for metric in METRICS})
+        scored.append({metric: (several if metric.startswith("set_") else one).get(metric) for metric in METRICS})
     for metric in METRICS:
         place = table.schema.get_field_index(metric)
         table = table.set_column(place, metric, pa.array([row[metric] for row in scored], pa.float64()))

@@ -29,6 +29,11 @@ class Strategy(Protocol):
     config: Any
     graph: KnowledgeGraph
 
+    @staticmethod
+    def prompt_words(config: Any) -> str:  # noqa: ANN401 - the strategy's own Config
+        """Return what its model reads, with `{question}` and `{facts}` in the places of a question's own, for reports."""
+        ...
+
     def answer(self, questions: Sequence[Question]) -> list[Answer]:
         """Return one answer per question, in order; a question that cannot be answered gets a status, never an exception."""
         ...

@@ -56,6 +56,11 @@ class ClosedBook:
         bare = closed_book_prompt(question.text)
         return worded(self.config.prompt, self.generator.tokenizer, bare, INSTRUCTION, CLOSED_BOOK_EXAMPLES)
 
+    @staticmethod
+    def prompt_words(config: Config) -> str:
+        """Return what the model reads, with `{question}` in the place of a question's own."""
+        return worded(config.prompt, None, closed_book_prompt("{question}"), INSTRUCTION, CLOSED_BOOK_EXAMPLES)
+
     def answer(self, questions: Sequence[Question]) -> list[Answer]:
         """Return one answer per question, in order."""
         started = time.perf_counter()

@@ -71,6 +71,11 @@ class PlanExecute:
         self.linker = linker
         self.generator = generator
 
+    @staticmethod
+    def prompt_words(config: Config) -> str:
+        """Return what the model reads, with `{question}` in the place of a question's own."""
+        return plan_prompt("{question}")
+
     def answer(self, questions: Sequence[Question]) -> list[Answer]:
         """Return one answer per question, in order."""
         started = time.perf_counter()

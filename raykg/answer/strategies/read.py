@@ -59,6 +59,11 @@ class Read:
         self.linker = linker
         self.generator = generator
 
+    @staticmethod
+    def prompt_words(config: Config) -> str:
+        """Return what the model reads, with `{question}` and `{facts}` in the place of a question's own."""
+        return worded(config.prompt, None, read_prompt("{question}", ["{facts}"]), READ_INSTRUCTION, READ_EXAMPLES)
+
     def answer(self, questions: Sequence[Question]) -> list[Answer]:
         """Return one answer per question, in order."""
         started = time.perf_counter()

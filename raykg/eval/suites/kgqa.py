@@ -14,6 +14,7 @@ from __future__ import annotations
 import hashlib
 import json
 import logging
+import math
 import os
 import time
 from collections.abc import Callable, Sequence
@@ -52,7 +53,7 @@ RESULT_SCHEMA = pa.schema(
         pa.field("citations", pa.int32()),  # how many
         pa.field("bad_citations", pa.int32()),
         pa.field("seconds", pa.float64()),
-        *(pa.field(metric, pa.float64()) for metric in METRICS),
+        *(pa.field(metric, pa.float64()) for metric in METRICS),  # null where a metric does not apply
     ]
 )
 """Columns of an evaluation, one row per question; the metrics are defined in `raykg.eval.answers`."""
@@ -169,8 +170,9 @@ def score(answers: Sequence[Answer], rows: pa.Table, positions: Sequence[int]) -
     scored = []
     golds = zip(rows["answers"].to_pylist(), rows["answer_ids"].to_pylist(), strict=True)
     for answer, (gold, gold_ids) in zip(answers, golds, strict=True):
-        values = scores(Said(answer.answers, answer.ids), Said(tuple(gold), tuple(gold_ids)))
-        scored.append(values | {"executable": executable(answer.status, answer.plan)})
+        values: dict[str, float | None] = {**scores(Said(answer.answers, answer.ids), Said(tuple(gold), tuple(gold_ids)))}
+        rate = executable(answer.status, answer.plan)
+        scored.append(values | {"executable": None if math.isnan(rate) else rate})
     columns: dict[str, Any] = {metric: [values[metric] for values in scored] for metric in METRICS}
     for name in ("answers", "ids", "plan", "status", "error", "raw", "bad_citations", "seconds"):
         columns[name] = [getattr(answer, name) for answer in answers]

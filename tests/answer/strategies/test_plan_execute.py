@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from raykg.answer.question import AnswerError, Question
+from raykg.answer.question import Question
 from raykg.answer.strategies.plan_execute import Config, PlanExecute, _best_first
 from raykg.kg.linking import Candidate, Linker
 from raykg.kg.logical_form import verify
@@ -152,11 +152,6 @@ def test_an_answer_travels_as_json(graph, linker):
     plain = json.loads(json.dumps(ask(graph, linker, "Alien > directed by").to_dict()))
     assert plain["answers"] == ["Ridley Scott"]
     assert verify(plain["proof"], graph)
-
-
-def test_topics_and_ids_must_pair_up():
-    with pytest.raises(AnswerError, match=r"topics \(2\) and topic_ids \(1\) must be as many"):
-        Question("?", ("a", "b"), (1,))
 
 
 scores = st.lists(st.lists(st.integers(1, 5), min_size=1, max_size=4), min_size=1, max_size=3)
