@@ -1,10 +1,11 @@
 """The table of a graph's names: built once per version, kept beside it, memory-mapped by every process.
 
 Names (labels and aliases) are folded; the distinct folded texts, the *keys*, are sorted, so that a binary search over mapped bytes finds
-one in about 20 steps without a dictionary in memory. Two more tables serve misspelt names: keys by character trigram, and keys by word
-with BM25 weights. Building takes about 2 s per 100,000 names.
+one in about 20 steps without a dictionary in memory. Two more tables serve misspelt names: keys by character trigram, and an index of
+bm25s (https://github.com/xhluca/bm25s), whose documents are the keys. It is asked by word ids from our own sorted words, because bm25s
+would read its vocabulary into a dictionary in every process. Building takes about 3 s per 100,000 names.
 
-    <version folder>/linking-1/keys.arrow, key_offsets.npy, entry_nodes.npy, ...
+    <version folder>/linking-2/keys.arrow, key_offsets.npy, entry_nodes.npy, ..., words.arrow, bm25/
 """
 
 from __future__ import annotations
@@ -29,11 +30,13 @@ from raykg.kg.linking.folding import fold_array
 from raykg.kg.wheel import default_cache
 
 if TYPE_CHECKING:
+    from bm25s import BM25
+
     from raykg.kg.graph import KnowledgeGraph
 
 log = logging.getLogger(__name__)
 
-FORMAT = 1
+FORMAT = 2
 LABEL, ALIAS = 0, 1
 LONGEST = 200  # characters; a longer text is a description, not a name
 _GRAMS = 1 << 16  # buckets of trigrams; two trigrams in one bucket only add candidates
@@ -68,6 +71,13 @@ class NameIndex:
         """Name of each entry as the graph writes it, `[entries]`."""
         return store.map_table(self.folder / "names.arrow")["text"]
 
+    @cached_property
+    def bm25(self) -> BM25:
+        """The scores of words in keys, mapped; document i is key i and token j is word j, so bm25s' own vocabulary stays on disk."""
+        from bm25s import BM25  # 0.3 s where nothing else has loaded scipy.sparse yet, so only once a name asks for it
+
+        return BM25.load(self.folder / "bm25", mmap=True, load_vocab=False)
+
     def entries(self, key: int) -> range:
         """Return the entries of a key."""
         return range(int(self.key_offsets[key]), int(self.key_offsets[key + 1]))
@@ -94,19 +104,18 @@ class NameIndex:
         """Return the keys with the highest BM25 scores for a text and their scores as a share of the best possible one, ties by key."""
         words = sorted(set(folded.split()))
         found = np.array([row for word in words if (row := self.words.find(word)) >= 0], dtype=np.int64)
-        offsets = self._array("word_offsets")
-        low, high = offsets[found], offsets[found + 1]
-        order = np.lexsort((found, high - low))
-        order = order[: max(int(np.searchsorted(np.cumsum((high - low)[order]), postings, side="right")), 1)]
-        if not len(order):
+        if not len(found):
             return np.zeros(0, dtype=np.int64), np.zeros(0)
-        _, place = expand_ranges(low[order], high[order])
-        score = np.bincount(self._array("word_keys")[place], weights=self._array("word_scores")[place])
+        offsets = self.bm25.scores["indptr"]
+        holders = offsets[found + 1] - offsets[found]
+        order = np.lexsort((found, holders))
+        order = order[: max(int(np.searchsorted(np.cumsum(holders[order]), postings, side="right")), 1)]
+        score = self.bm25.get_scores_from_ids(found[order])
         met = np.flatnonzero(score)
         met = met[np.lexsort((met, -score[met]))[:limit]]
-        rarest = inverse_document_frequency(np.ones(1), len(self.keys))[0]
-        known = inverse_document_frequency((high - low).astype(np.float64), len(self.keys)).sum()
-        return met, score[met] / ((_K1 + 1) * (known + rarest * (len(words) - len(found))))
+        # no word scores more than its idf in a key, however often it stands there; an unknown word would be a rarest one
+        best = _idf(holders, len(self.keys)).sum() + _idf(np.ones(1), len(self.keys))[0] * (len(words) - len(found))
+        return met, score[met].astype(np.float64) / best
 
     def _array(self, name: str) -> NDArray[Any]:
         return store.map_array(self.folder / f"{name}.npy")
@@ -185,11 +194,6 @@ def open_index(graph: KnowledgeGraph, cache: Path | None = None) -> NameIndex:
     return NameIndex(target)
 
 
-def inverse_document_frequency(holders: NDArray[np.float64], documents: int) -> NDArray[np.float64]:
-    """Return Lucene's form of BM25's idf, which is never negative."""
-    return np.log1p((documents - holders + 0.5) / (holders + 0.5))
-
-
 def _build(graph: KnowledgeGraph, folder: Path) -> None:
     """Write all tables of the index into an empty folder."""
     folder.chmod(0o755)
@@ -260,21 +264,26 @@ def _trigrams(data: NDArray[np.uint8]) -> NDArray[np.uint32]:
 
 
 def _build_words(keys: pa.Array, folder: Path) -> None:
-    """Write the keys of each word with the word's BM25 weight in the key."""
+    """Write the sorted words of the keys, and bm25s' index of which word scores how much in which key."""
+    from bm25s import BM25
+
     split = pc.split_pattern(keys, " ")
-    key = pc.list_parent_indices(split).to_numpy(zero_copy_only=False).astype(np.int64)
     words = pc.list_flatten(split).dictionary_encode()
     order = pc.sort_indices(words.dictionary).to_numpy()
     rank = np.empty(len(order), dtype=np.int64)
     rank[order] = np.arange(len(order))
-    word = rank[words.indices.to_numpy()]
-    pairs, frequency = np.unique(word * max(len(keys), 1) + key, return_counts=True)
-    word_of, key_of = np.divmod(pairs, max(len(keys), 1))
-    length = np.bincount(key, minlength=len(keys)).astype(np.float64)
-    holders = np.bincount(word_of, minlength=len(order)).astype(np.float64)
-    saturation = frequency + _K1 * (1 - _B + _B * length[key_of] / max(length.mean() if len(length) else 1.0, 1e-9))
-    score = inverse_document_frequency(holders, len(keys))[word_of] * frequency * (_K1 + 1) / saturation
-    store.write_table(folder / "words.arrow", pa.table({"text": words.dictionary.take(pa.array(order))}), rows=max(len(order), 1))
-    np.save(folder / "word_offsets.npy", np.searchsorted(word_of, np.arange(len(order) + 1)))
-    np.save(folder / "word_keys.npy", key_of.astype(np.int32))
-    np.save(folder / "word_scores.npy", score.astype(np.float32))
+    sorted_words = words.dictionary.take(pa.array(order))
+    store.write_table(folder / "words.arrow", pa.table({"text": sorted_words}), rows=max(len(order), 1))
+    if not len(order):  # bm25s cannot index nothing, and nobody will ask
+        return
+    documents = pa.ListArray.from_arrays(split.offsets, pa.array(rank[words.indices.to_numpy()])).to_pylist()
+    logging.getLogger("bm25s").setLevel(logging.NOTSET)  # it asks for DEBUG, whatever the program's level is
+    index = BM25(k1=_K1, b=_B, method="lucene")
+    vocabulary = {word: row for row, word in enumerate(sorted_words.to_pylist())}
+    index.index((documents, vocabulary), create_empty_token=False, show_progress=False)
+    index.save(folder / "bm25")
+
+
+def _idf(holders: NDArray[np.int64] | NDArray[np.float64], documents: int) -> NDArray[np.float64]:
+    """Return Lucene's form of BM25's inverse document frequency, which is never negative and which bm25s scores with."""
+    return np.log1p((documents - holders + 0.5) / (holders + 0.5))
