@@ -28,25 +28,31 @@ _STEPS = 3  # edges from the question's entities to an answer, at most
 _STEP_COST = 0.15  # below the weakest likeness of two words, so that a chain that covers one more word is always better
 _NAMED = 1.0  # a triple between two of the question's entities
 _LONGEST_NAME = 10  # words
+_HINTED = 0.9  # factor for a relation that is only hinted at: "written by" covers "written" better than "wrote"
+_WRITING = ("written", "writer", "author")
+_ACTING = ("starred", "actor", "actors", "cast")
+_DURATION = ("runtime", "length", "duration")
+_LANGUAGE = ("language", "languages")
+_GENRE, _TYPE = ("genre", "type"), ("genre", "kind")  # the word itself is compared anyway
 _HINTS = {  # question words that say which relations answer, by English itself and not by any graph
     "when": ("year", "date", "time", "released", "born", "founded"),
     "where": ("country", "place", "city", "location", "located", "capital", "continent", "region"),
     "who": ("person",),
-    "wrote": ("written", "writer", "author"),
-    "write": ("written", "writer", "author"),
-    "played": ("starred", "actor", "actors", "cast"),
-    "plays": ("starred", "actor", "actors", "cast"),
-    "long": ("runtime", "length", "duration"),
-    "longest": ("runtime", "length", "duration"),
-    "shortest": ("runtime", "length", "duration"),
+    "wrote": _WRITING,
+    "write": _WRITING,
+    "played": _ACTING,
+    "plays": _ACTING,
+    "long": _DURATION,
+    "longest": _DURATION,
+    "shortest": _DURATION,
     "big": ("area", "population", "size"),
-    "spoken": ("language", "languages"),
-    "speak": ("language", "languages"),
+    "spoken": _LANGUAGE,
+    "speak": _LANGUAGE,
     "money": ("currency",),
-    "kind": ("genre", "type"),
-    "kinds": ("genre", "type"),
-    "type": ("genre", "kind"),
-    "types": ("genre", "kind"),
+    "kind": _GENRE,
+    "kinds": _GENRE,
+    "type": _TYPE,
+    "types": _TYPE,
 }
 
 
@@ -134,5 +140,5 @@ def _coverage(graph: KnowledgeGraph, relations: IntArray, words: list[str]) -> N
         for column, word in enumerate(words):
             direct = max(likeness(word, other) for other in telling)
             hinted = max((likeness(hint, other) for hint in _HINTS.get(word, ()) for other in telling), default=0.0)
-            found[row, column] = max(direct, 0.9 * hinted)
+            found[row, column] = max(direct, _HINTED * hinted)
     return found

@@ -1,5 +1,7 @@
 """Words of questions: which say nothing about an entity, and which have a stem in common."""
 
+from rapidfuzz.distance import Prefix
+
 _WORDS = """
 a about after all also although am an and any are as at be because been before being between both but by can could did do does
 doing done during each either every few for from further get give given gives had has have having he her here hers him his how i
@@ -17,11 +19,10 @@ def likeness(word: str, other: str) -> float:
 
     `directed` and `director` are 0.75 alike, `written` and `writer` 0.57, `actors` and `acted` 0.5, `cat` and `car` 0.
     """
-    shared = 0
-    for a, b in zip(word, other, strict=False):
-        if a != b:
-            break
-        shared += 1
+    if word == other:
+        return 1.0
+    shared = Prefix.similarity(word, other)
     shortest, longest = sorted((len(word), len(other)))
-    stem = shared >= 4 and 2 * shared >= shortest or shared == 3 and shortest <= 5
-    return shared / longest if stem else float(word == other)
+    long_stem = shared >= 4 and 2 * shared >= shortest  # "direct" of directed and director, but not "comp" of comparison and compliance
+    short_stem = shared == 3 and shortest <= 5  # "act" of acted and actors, but not "con" of content and conduct
+    return shared / longest if long_stem or short_stem else 0.0
