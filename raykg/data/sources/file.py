@@ -1,7 +1,5 @@
 """File: a user's own questions, in CSV, JSON lines or Parquet.
 
-Paper: Constraint-Based Question Answering with Knowledge Graph, COLING 2016 (questions with answers and, where known, their plans).
-
     train: {name: file, path: mine.csv}
 
 Columns: `question`; `answers` (joined by `|`, or a list); optionally `topics` and `plan`. See `raykg.data.question_file` for what each may
