@@ -41,6 +41,7 @@ from raykg.kg.logical_form import (
     Hop,
     Intersection,
     LogicalForm,
+    LogicalFormError,
     NodeSet,
     Path,
     Superlative,
@@ -337,7 +338,10 @@ def fold(relation: str) -> str:
 def _steps(key: str, place: str) -> Steps:
     turned = key.startswith("~")
     rest = key.removeprefix("~").strip()
-    form = parse(f"{'~' if turned else ''}?1 {rest}")
+    try:
+        form = parse(f"{'~' if turned else ''}?1 {rest}")
+    except LogicalFormError as error:
+        raise WordingError(f"{place}: {error}") from error
     if not isinstance(form, Path) or not all(isinstance(step, Hop) for step in form.steps):
         raise WordingError(f"{place}: expected hops alone, as '> directed by < directed by'")
     return turned, tuple((fold(step.relation), step.forward) for step in form.steps if isinstance(step, Hop))

@@ -14,7 +14,8 @@ def test_draws_depend_on_seed_index_attempt_name_and_turn_alone():
 
 def test_units_are_even():
     unit = Draws(0, np.arange(100_000)).unit("x")
-    assert 0 <= unit.min() and unit.max() < 1
+    assert unit.min() >= 0
+    assert unit.max() < 1
     counts = np.histogram(unit, bins=20, range=(0, 1))[0]
     assert (abs(counts - 5000) < 400).all()  # more than five standard deviations
     assert abs(np.corrcoef(unit[:-1], unit[1:])[0, 1]) < 0.02
