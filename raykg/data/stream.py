@@ -43,7 +43,7 @@ TASK_CPUS = 1
 STEPS_PER_TASK = 8
 """Steps that one task tokenises: a task costs about 10 ms on top of its work."""
 
-SPLIT_OVERHEAD = 25
+SPLIT_OVERHEAD = 32
 """What one more micro-batch costs, in tokens (see `split_by_length`): SmolLM2-135M with LoRA, float32, one CPU core."""
 
 _BLOCK = pa.schema(

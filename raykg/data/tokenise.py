@@ -147,7 +147,7 @@ def split_by_length(lengths: NDArray[np.int64], most_rows: int, overhead: int) -
     Args:
         lengths: Tokens of each row.
         most_rows: Of one micro-batch.
-        overhead: What one more forward and backward pass costs, in tokens: about 25 for SmolLM2-135M on one CPU core, thousands on a GPU.
+        overhead: What one more forward and backward pass costs, in tokens: about 32 for SmolLM2-135M on one CPU core, thousands on a GPU.
     """
     rows = np.argsort(-lengths, kind="stable")
     longest = lengths[rows]

@@ -132,7 +132,12 @@ def load_model(folder: Path, dtype: str = "auto", device: str = "cpu", gradient_
     disable_progress_bar()  # type: ignore[no-untyped-call]
     try:
         model: PreTrainedModel = AutoModelForCausalLM.from_pretrained(
-            folder, dtype=torch_dtype(dtype, device), local_files_only=True, use_safetensors=True, trust_remote_code=False
+            folder,
+            dtype=torch_dtype(dtype, device),
+            attn_implementation=_attention(dtype, device),
+            local_files_only=True,
+            use_safetensors=True,
+            trust_remote_code=False,
         )
     except (ValueError, OSError, RuntimeError, KeyError, SafetensorError) as error:
         raise ModelReferenceError(f"model folder {folder}: transformers cannot load it ({error})") from error
@@ -152,6 +157,17 @@ def torch_dtype(dtype: str, device: str = "cpu") -> "torch.dtype":
         on_gpu = torch.device(device).type == "cuda"
         return torch.bfloat16 if on_gpu and torch.cuda.is_bf16_supported() else torch.float32
     return {"float32": torch.float32, "bfloat16": torch.bfloat16}[dtype]
+
+
+def _attention(dtype: str, device: str) -> str:
+    """Return the attention that is fastest: torch's fused one, whose backward pass in bfloat16 on CPUs is a slow scalar loop.
+
+    In bfloat16 a training step of SmolLM2-135M ran at 255 instead of 202 tokens/s of one core with plain products; in float32 both are equal.
+    """
+    import torch
+
+    slow = torch.device(device).type == "cpu" and torch_dtype(dtype, device) == torch.bfloat16
+    return "eager" if slow else "sdpa"
 
 
 def load_tokenizer(folder: Path) -> "PreTrainedTokenizerFast":

@@ -140,6 +140,22 @@ def test_types_of_numbers() -> None:
     assert torch_dtype("bfloat16") == torch.bfloat16
 
 
+def test_attention_is_the_fastest_and_the_same(cache: Path) -> None:
+    """With the 2-D masks that raykg uses, padding included."""
+    folder = resolve("tiny:llama", cache)
+    fused, plain = load_model(folder), load_model(folder, "bfloat16")
+    assert (fused.config._attn_implementation, plain.config._attn_implementation) == ("sdpa", "eager")
+    ids, mask = torch.arange(20).reshape(2, 10) + 5, torch.tensor([[1] * 10, [1] * 6 + [0] * 4])
+    with torch.no_grad():
+        wanted, got = (model(input_ids=ids, attention_mask=mask).logits[mask == 1] for model in (fused, plain.float()))
+    rounded = load_model(folder)
+    rounded.load_state_dict(load_model(folder, "bfloat16").state_dict())
+    with torch.no_grad():
+        exact = rounded(input_ids=ids, attention_mask=mask).logits[mask == 1]
+    assert torch.allclose(got, exact, atol=1e-5)
+    assert torch.allclose(got, wanted, atol=0.1)
+
+
 def test_gradient_checkpointing_changes_no_gradient(cache: Path) -> None:
     folder = resolve("tiny:llama", cache)
     ids = torch.arange(20).reshape(2, 10) + 5
