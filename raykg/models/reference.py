@@ -162,7 +162,7 @@ def torch_dtype(dtype: str, device: str = "cpu") -> "torch.dtype":
 def _attention(dtype: str, device: str) -> str:
     """Return the attention that is fastest: torch's fused one, whose backward pass in bfloat16 on CPUs is a slow scalar loop.
 
-    In bfloat16 a training step of SmolLM2-135M ran at 255 instead of 202 tokens/s of one core with plain products; in float32 both are equal.
+    A bfloat16 step of SmolLM2-135M ran at 255 instead of 202 tokens/s of one core with plain products; in float32 both are equal.
     """
     import torch
 
