@@ -5,9 +5,9 @@ On this machine:
     python jobs/finetune.py jobs/configs/finetune/quickstart.yaml
     python jobs/finetune.py jobs/configs/finetune/metaqa.yaml train.steps=200 run.name=shorter
 
-On a cluster, from a checkout, with Ray's own command line:
+On a cluster whose nodes share a folder, from a checkout, with Ray's own command line:
 
-    ray job submit --working-dir . -- python jobs/finetune.py jobs/configs/finetune/quickstart.yaml run.storage=s3://bucket/runs
+    ray job submit --working-dir . -- python jobs/finetune.py jobs/configs/finetune/quickstart.yaml run.storage=/shared/runs
 
 The same as `raykg train`; everything it does is in `raykg/train/finetune.py`.
 """

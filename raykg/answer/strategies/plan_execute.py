@@ -9,7 +9,8 @@ ever evaluated as code, the plan is parsed strictly, and a count of 0 is an answ
 
 A name links to several candidates. Combinations of candidates are tried best first (the sum of their scores), at most `combinations` of
 them, and the first that gives anything is the answer. With topics given, names link among the topics only, so that a slip of the model's
-copying is repaired. Answers stand in the executor's order, ascending by node id.
+copying is repaired; with topics linked, a name that the question does not hold is taken for the most similar name that it does hold.
+Answers stand in the executor's order, ascending by node id.
 """
 
 from __future__ import annotations
@@ -117,7 +118,7 @@ class PlanExecute:
         """Return the candidates of each name; of topics, where they are given."""
         limit = self.config.candidates
         if question.topics is None:
-            return self.linker.link_many(names, limit)
+            return self._link_in_text(names, question.text)
         topics = question.topic_ids
         nodes = [[node] for node in topics] if topics else [[one.node for one in self.linker.link(name, limit)] for name in question.topics]
         among = [node for group in nodes for node in group]
@@ -128,6 +129,21 @@ class PlanExecute:
             left = [group for group in nodes if not used.intersection(group)]
             if len(missed) == 1 == len(left):
                 found[missed[0]] = self._as_candidates(left[0])
+        return found
+
+    def _link_in_text(self, names: Sequence[str], text: str) -> list[list[Candidate]]:
+        """Return the candidates of each name; a name that is not in the text was copied wrongly and is looked for among those that are."""
+        from raykg.kg.linking import fold
+
+        limit = self.config.candidates
+        found = self.linker.link_many(names, limit)
+        folded = f" {fold(text)} "
+        slips = [place for place, name in enumerate(names) if f" {fold(name)} " not in folded]
+        if slips and text:
+            mentions = self.linker.mentions(text)
+            nodes = sorted({candidate.node for mention in mentions for candidate in mention.candidates})
+            for place in slips:
+                found[place] = (self.linker.link(names[place], limit, among=nodes) if nodes else []) or found[place]
         return found
 
     def _as_candidates(self, nodes: Sequence[int]) -> list[Candidate]:

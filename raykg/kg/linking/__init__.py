@@ -9,7 +9,8 @@
 the names in a question.
 """
 
+from raykg.kg.linking.folding import fold
 from raykg.kg.linking.linker import Candidate, Linker, LinkingBudget
 from raykg.kg.linking.spans import Mention
 
-__all__ = ["Candidate", "Linker", "LinkingBudget", "Mention"]
+__all__ = ["Candidate", "Linker", "LinkingBudget", "Mention", "fold"]

@@ -42,6 +42,14 @@ def test_a_plan_is_parsed_linked_executed_and_proved(graph, linker):
     assert answer.raw == " Alien > directed by"
 
 
+def test_a_name_that_the_question_does_not_hold_is_taken_for_the_one_that_it_holds(graph, linker):
+    slipped = ask(graph, linker, "Alien > directed by", Question("who directed Aliens?"))
+    assert slipped.answers == ("James Cameron",)
+    assert ask(graph, linker, "Alien > directed by", Question("who directed Alien?")).answers == ("Ridley Scott",)
+    nothing_alike = ask(graph, linker, "Alien > directed by", Question("who made the first film with a chestburster?"))
+    assert nothing_alike.answers == ("Ridley Scott",)
+
+
 def test_a_batch_keeps_its_order(graph, linker):
     plans = {"one": "Alien > directed by", "two": "nonsense > > x", "three": "Amélie > in language"}
     strategy = PlanExecute(Config(), graph, linker, Writer(plans))
