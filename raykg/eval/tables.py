@@ -115,18 +115,20 @@ class ComparisonTable:
         ]
 
     def console_table(self) -> Table:
-        """Return Hits@1 and exact set match of every group as one table for the console, contenders across and groups down."""
+        """Return Hits@1 and exact set match of every group in 80 columns: numbered contenders across, groups down, their names below."""
         from rich import box
         from rich.table import Table
 
-        table = Table(title="Hits@1 / exact set match, 95 % interval of Hits@1 below", box=box.SIMPLE_HEAD, pad_edge=False, show_lines=True)
+        title = "Hits@1 / exact set match; below: 95 % interval of Hits@1"
+        names = "\n".join(f"({number}) {label}" for number, (label, _) in enumerate(self.rows, start=1))
+        table = Table(title=title, caption=names, caption_justify="left", box=box.SIMPLE_HEAD, pad_edge=False, padding=(0, 1, 0, 0))
         table.add_column("questions")
-        for label, _ in self.rows:
-            table.add_column(label.replace(", ", ",\n"), justify="right", max_width=16)
+        for number in range(1, len(self.rows) + 1):
+            table.add_column(f"({number})", justify="right", no_wrap=True)
         known = [{(group.kind, group.wording): group for group in groups} for _, groups in self.rows]
         for column in self.groups():
             count = max((groups[column].questions for groups in known if column in groups), default=0)
-            table.add_row(f"{_title(*column)}\n({count})", *[_console_cell(groups.get(column)) for groups in known])
+            table.add_row(f"{_title(*column)} ({count})", *[_console_cell(groups.get(column)) for groups in known])
         return table
 
 
@@ -168,7 +170,8 @@ def _console_cell(group: Group | None) -> str:
     if group is None or math.isnan(group.means["hits_at_1"]):
         return "-"
     low, high = group.intervals["hits_at_1"]
-    return f"{group.means['hits_at_1']:.3f} / {group.means['set_match']:.3f}\n{low:.2f}-{high:.2f}"
+    score, interval = f"{group.means['hits_at_1']:.2f}/{group.means['set_match']:.2f}", f"{low:.2f}-{high:.2f}"
+    return f"{score}\n[dim]{interval}[/dim]"
 
 
 def _group(kind: str, wording: str, table: pa.Table, resamples: int, seed: int) -> Group:
