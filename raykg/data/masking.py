@@ -64,10 +64,12 @@ def wordings(masked: pa.Array) -> pa.Array:
     return _joined(pc.replace_substring_regex(masked, _FUNCTION, " "))
 
 
-def held_out(wording: pa.Array, share: float, seed: int = 0) -> NDArray[np.bool_]:
+def held_out(wording: pa.Array | pa.ChunkedArray, share: float, seed: int = 0) -> NDArray[np.bool_]:
     """Tell for each wording whether it is among the `share` that never goes to training; bool `[rows]`."""
     if not len(wording):
         return np.zeros(0, dtype=np.bool_)
+    if isinstance(wording, pa.ChunkedArray):
+        wording = wording.combine_chunks()
     encoded = wording.dictionary_encode()
     drawn = np.array([_unit(f"{seed}\0{text}") for text in encoded.dictionary.to_pylist()])
     return np.asarray(drawn[encoded.indices.to_numpy()] < share)

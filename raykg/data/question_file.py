@@ -170,12 +170,12 @@ class _Reader:
         return [mentions[0].text] if mentions else []
 
     def nodes(self, names: list[str]) -> list[int]:
-        """Return the node of each name; names that are not plain keys or labels are linked, exactly or by an alias."""
+        """Return the node of each name; names that are not plain keys or labels are linked if spelt alike, by label or alias."""
         found = self.names.find(pa.array(names, pa.string())) if names else np.zeros(0, dtype=np.int64)
         nodes = []
         for name, node in zip(names, found.tolist(), strict=True):
             linked = self.linker.link(name, limit=1) if node < 0 else []
-            nodes.append(node if node >= 0 else linked[0].node if linked and linked[0].how in ("exact", "alias") else -1)
+            nodes.append(node if node >= 0 else linked[0].node if linked and linked[0].how in ("exact", "alias", "folded") else -1)
         return nodes
 
 

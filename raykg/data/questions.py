@@ -18,22 +18,22 @@ from numpy.typing import NDArray
 
 QUESTION_SCHEMA = pa.schema(
     [
-        pa.field("id", pa.string(), nullable=False),
-        pa.field("question", pa.string(), nullable=False),
-        pa.field("topics", pa.list_(pa.string()), nullable=False),  # names as they stand in the question, in the question's order
-        pa.field("topic_ids", pa.list_(pa.int64()), nullable=False),  # nodes of `topics`; -1 where a name is not in the graph
-        pa.field("plan", pa.string(), nullable=False),  # canonical text of the logical form; "" where unknown
-        pa.field("answers", pa.list_(pa.string()), nullable=False),
-        pa.field("answer_ids", pa.list_(pa.int64()), nullable=False),  # nodes of `answers`; [] for counts
-        pa.field("kind", pa.string(), nullable=False),  # "1-hop" .. "3-hop", "intersection", ..., or the types of a published set
-        pa.field("hops", pa.int32(), nullable=False),  # hops of the longest path of the plan; 0 where unknown
-        pa.field("template", pa.string(), nullable=False),  # the plan with slots in place of entities
-        pa.field("wording", pa.string(), nullable=False),  # entities masked, lower-cased, function words removed
-        pa.field("wording_seen", pa.bool_(), nullable=False),  # whether training has this wording
-        pa.field("fit", pa.string(), nullable=False),  # where the plan is from: "gold", or recovered "one" | "several" | "none"
-        pa.field("kg_version", pa.string(), nullable=False),
-        pa.field("source", pa.string(), nullable=False),
-        pa.field("chain", pa.int64(), nullable=False),  # hash of the set of triples walked (see raykg/data/chains.py); 0 where unknown
+        pa.field("id", pa.string()),
+        pa.field("question", pa.string()),
+        pa.field("topics", pa.list_(pa.string())),  # names as they stand in the question, in the question's order
+        pa.field("topic_ids", pa.list_(pa.int64())),  # nodes of `topics`; -1 where a name is not in the graph
+        pa.field("plan", pa.string()),  # canonical text of the logical form; "" where unknown
+        pa.field("answers", pa.list_(pa.string())),
+        pa.field("answer_ids", pa.list_(pa.int64())),  # nodes of `answers`; [] for counts
+        pa.field("kind", pa.string()),  # "1-hop" .. "3-hop", "intersection", ..., or the types of a published set
+        pa.field("hops", pa.int32()),  # hops of the longest path of the plan; 0 where unknown
+        pa.field("template", pa.string()),  # the plan with slots in place of entities
+        pa.field("wording", pa.string()),  # entities masked, lower-cased, function words removed
+        pa.field("wording_seen", pa.bool_()),  # whether training has this wording
+        pa.field("fit", pa.string()),  # where the plan is from: "gold", or recovered "one" | "several" | "none"
+        pa.field("kg_version", pa.string()),
+        pa.field("source", pa.string()),
+        pa.field("chain", pa.int64()),  # hash of the set of triples walked (see raykg/data/chains.py); 0 where unknown
     ]
 )
 """Columns of a question row, in order."""

@@ -58,6 +58,7 @@ class QuestionFile:
             QuestionFileError: the file is missing or lacks columns, or has more bad rows than `max_bad_rows`.
         """
         import ray.data
+        from ray.data.expressions import col
 
         from raykg.data.errors import QuestionFileError
         from raykg.data.question_file import BadQuestion, check_columns, write_dead_letters
@@ -70,7 +71,7 @@ class QuestionFile:
         where = {"root": str(graph_root), "version": graph_version, "separator": cfg.separator}
         item = ray.data.from_items([{"file": str(file.resolve())}])
         read = item.map_batches(cast("Callable[..., Any]", _read), fn_kwargs=where, batch_format="pyarrow").materialize()
-        letters = read.filter(expr="bad_line > 0").select_columns(["bad_line", "bad_reason", "bad_excerpt"]).take_all()
+        letters = read.filter(expr=col("bad_line") > 0).select_columns(["bad_line", "bad_reason", "bad_excerpt"]).take_all()
         if letters:
             path = Path(cfg.dead_letters or f"{file}.bad.jsonl")
             write_dead_letters([BadQuestion(file.name, row["bad_line"], row["bad_reason"], row["bad_excerpt"]) for row in letters], path)
@@ -80,11 +81,11 @@ class QuestionFile:
                     f"{file}: {len(letters)} bad rows, max_bad_rows allows {cfg.max_bad_rows}; {first}; all of them are in {path}"
                 )
             log.warning("%s: %d rows left out (%s), see %s", file, len(letters), first, path)
-        rows: Dataset = read.filter(expr="bad_line == 0").drop_columns(["bad_line", "bad_reason", "bad_excerpt"])
+        rows: Dataset = read.filter(expr=col("bad_line") == 0).drop_columns(["bad_line", "bad_reason", "bad_excerpt"])
         if not cfg.recover:
             return rows
-        planned = rows.filter(expr="fit == 'gold'")
-        return planned.union(recover(rows.filter(expr="fit == 'none'"), graph_root, graph_version, cfg.max_hops))
+        planned = rows.filter(expr=col("fit") == "gold")
+        return planned.union(recover(rows.filter(expr=col("fit") == "none"), graph_root, graph_version, cfg.max_hops))
 
 
 def _read(items: Any, root: str, version: str, separator: str) -> Any:  # noqa: ANN401 - Arrow tables, which Ray's signature calls Any

@@ -1,0 +1,64 @@
+import pytest
+
+from raykg.config.load import from_dict
+from raykg.data.errors import DataError
+from raykg.data.masking import held_out
+from raykg.data.prepare import prepare_questions
+from raykg.data.questions_config import QuestionsConfig
+
+TRAIN = {"name": "generated", "count": 300, "split": "all", "wordings": "movies", "wordings_per_plan": 3, "kinds": {"path": 1.0}}
+
+
+def config(**settings):
+    test = {**TRAIN, "count": 60}
+    return from_dict(QuestionsConfig, {"train": TRAIN, "test": [test, {**test, "split": "test"}], "validation": 10, **settings})
+
+
+@pytest.fixture(scope="module")
+def sets(films, tmp_path_factory, ray_session):
+    return prepare_questions(config(), films, 0, tmp_path_factory.mktemp("sets"))
+
+
+def test_no_test_question_shares_its_chain_with_training(sets):
+    """Both draw from all chains here, so much is left out; topic and plan being equal implies it."""
+    rows = {name: found.to_table() for name, found in (("train", sets.train), ("validation", sets.validation), *sets.tests.items())}
+    trained = set(rows["train"]["chain"].to_pylist()) | set(rows["validation"]["chain"].to_pylist())
+    asked = {(row["template"], *row["topic_ids"]) for name in ("train", "validation") for row in rows[name].to_pylist()}
+    for name in sets.tests:
+        assert not trained & set(rows[name]["chain"].to_pylist())
+        assert not asked & {(row["template"], *row["topic_ids"]) for row in rows[name].to_pylist()}
+    assert sets.train.about["left_out"]["with the facts of a test question"] > 0
+
+
+def test_held_out_wordings_never_reach_training(sets):
+    assert not held_out(sets.train.to_table()["wording"], 0.25).any()
+    assert sets.train.about["left_out"]["in held-out wordings"] > 0
+
+
+def test_seen_means_that_training_has_the_wording(sets):
+    train = set(sets.train.to_table()["wording"].to_pylist())
+    for test in sets.tests.values():
+        rows = test.to_table()
+        assert rows["wording_seen"].to_pylist() == [wording in train for wording in rows["wording"].to_pylist()]
+        assert set(rows["wording_seen"].to_pylist()) == {True, False}
+
+
+def test_validation_is_taken_from_training(sets):
+    assert sets.validation.num_rows == 10
+    assert not set(sets.train.to_table()["id"].to_pylist()) & set(sets.validation.to_table()["id"].to_pylist())
+    assert set(sets.train.to_table()["wording_seen"].to_pylist()) == {True}
+
+
+def test_two_tests_of_one_source_have_names_of_their_own(sets):
+    assert list(sets.tests) == ["generated", "generated-2"]
+
+
+def test_the_same_again_is_opened(sets, films, ray_session):
+    folder = sets.train.folder.parent
+    again = prepare_questions(config(), films, 0, folder)
+    assert (again.train.version, again.train.about) == (sets.train.version, sets.train.about)
+
+
+def test_training_without_rows_is_refused(films, tmp_path, ray_session):
+    with pytest.raises(DataError, match=r"questions.train: \d+ of \d+ rows are left .*questions.validation takes 500"):
+        prepare_questions(config(validation=500), films, 0, tmp_path)
