@@ -7,7 +7,8 @@ Paper: Physics of Language Models: Part 3.1, Knowledge Storage and Extraction, I
 
 Questions are numbered, and each is a pure function of the graph, these settings, the seed and its number: a larger set contains a smaller
 one. A chain of facts (the set of triples that answering walks over) is in the test split or in the training split, by a hash of itself:
-training never asks anything that walks over the triples of a test question. A quarter of all wordings never goes to training either.
+training never asks anything that walks over exactly the triples of a test question, though it may walk over some of them, as one hop of a
+longer walk. A quarter of all wordings never goes to training either.
 """
 
 from __future__ import annotations
@@ -125,5 +126,18 @@ def settings(cfg: Config, seed: int) -> Any:  # noqa: ANN401 - a type of another
     """Return the generator's settings for a config."""
     from raykg.data.generate import Settings
 
-    shared = {name: getattr(cfg, name) for name in Settings.__dataclass_fields__ if name in Config.__dataclass_fields__}
-    return Settings(seed=seed, **shared)
+    return Settings(
+        seed=seed,
+        split=cfg.split,
+        test_share=cfg.test_share,
+        split_seed=cfg.split_seed,
+        kinds=cfg.kinds,
+        hops=cfg.hops,
+        max_answers=cfg.max_answers,
+        max_edges=cfg.max_edges,
+        exclude_topic=cfg.exclude_topic,
+        topics_bracketed=cfg.topics_bracketed,
+        wordings=cfg.wordings,
+        wordings_per_plan=cfg.wordings_per_plan,
+        hold_out_wordings=cfg.hold_out_wordings,
+    )
