@@ -111,6 +111,8 @@ def _prepare(cfg: QuestionsConfig, graph: KnowledgeGraph, seed: int, out: Path) 
     for reason, rows in sets.train.about.get("left_out", {}).items():
         if rows:
             print(f"left out of training: {rows:,} rows {reason}")
+    for finding in sets.train.about.get("findings", []):
+        print(finding)
     found = {"train": sets.train} | ({"validation": sets.validation} if sets.validation else {})
     return found | {f"test: {name}": test for name, test in sets.tests.items()}
 

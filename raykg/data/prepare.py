@@ -91,7 +91,8 @@ def _train(
     order = np.argsort(columns["id"].take(pa.array(kept)).to_numpy(zero_copy_only=False).astype(str), kind="stable")
     chosen = np.zeros(len(kept), dtype=np.bool_)
     chosen[order[: cfg.validation]] = True  # ids are hashes, so the smallest are as good as drawn
-    note = about | {"left_out": counts}
+    findings = source.method()(source.config).findings(pool, graph.root, graph.version)
+    note = about | {"left_out": counts, "findings": findings}
     train = _select(pool, kept[~chosen], folder / "train", note | {"set": "train"})
     return train, _select(pool, kept[chosen], folder / "validation", note | {"set": "validation"}) if cfg.validation else None
 

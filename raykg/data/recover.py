@@ -63,6 +63,15 @@ def recovered_counts(table: pa.Table) -> dict[str, int]:
     return {row["values"]: row["counts"] for row in pc.value_counts(table["fit"]).to_pylist()}
 
 
+def recovery_finding(table: pa.Table) -> str:
+    """Return the counts of `recovered_counts` as a sentence for a report."""
+    counts = recovered_counts(table)
+    return (
+        f"plans recovered from answers: one plan fits {counts.get('one', 0):,} rows, several fit {counts.get('several', 0):,} "
+        f"(rows worded alike decided), none fits {counts.get('none', 0):,}"
+    )
+
+
 def find_fits(rows: pa.Table, search: PathSearch) -> tuple[Ints, Ints]:
     """Return every path that fits a row's answers: row and code, as `PathSearch.fits` does."""
     topics, answers = rows["topic_ids"].combine_chunks(), rows["answer_ids"].combine_chunks()

@@ -105,6 +105,7 @@ class Finetune:
                 "rows": sets.train.num_rows,
                 "test_rows": sum(test.num_rows for test in sets.tests.values()),
                 "left_out": dict(sets.train.about.get("left_out", {})),
+                "findings": list(sets.train.about.get("findings", [])),
             }
 
         depends_on = [self._bound("questions"), graph["version"], self.cfg.run.seed]
@@ -216,6 +217,7 @@ class Finetune:
             seeds={"run": self.cfg.run.seed, "evaluation": settings.seed},
             training=training_facts(records) | {"engine": self.cfg.engine.name, "checkpoint taken": f"step {trained['step']}"},
             notes=[
+                *questions["findings"],
                 *(f"{rows:,} rows left out of training: {reason}" for reason, rows in questions["left_out"].items() if rows),
                 *cut_notes(records),
             ],

@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING, Protocol
 if TYPE_CHECKING:
     from ray.data import Dataset
 
+    from raykg.data.question_set import QuestionSet
+
 
 class QuestionSource(Protocol):
     """Gives question rows about one graph."""
@@ -23,4 +25,8 @@ class QuestionSource(Protocol):
             graph_version: its version.
             seed: of whatever is drawn.
         """
+        ...
+
+    def findings(self, rows: QuestionSet, graph_root: Path, graph_version: str) -> list[str]:
+        """Return what a report should say about the written rows, a sentence each; often nothing."""
         ...

@@ -18,6 +18,8 @@ from raykg.config.schema import NonNegativeInt, PositiveInt, Text, config
 if TYPE_CHECKING:
     from ray.data import Dataset
 
+    from raykg.data.question_set import QuestionSet
+
 log = logging.getLogger(__name__)
 
 SEARCH: dict[str, list[object]] = {}
@@ -86,6 +88,12 @@ class QuestionFile:
             return rows
         planned = rows.filter(expr=col("fit") == "gold")
         return planned.union(recover(rows.filter(expr=col("fit") == "none"), graph_root, graph_version, cfg.max_hops))
+
+    def findings(self, rows: QuestionSet, graph_root: Path, graph_version: str) -> list[str]:
+        """Return how many plans were recovered, where the file has none."""
+        from raykg.data.recover import recovery_finding
+
+        return [recovery_finding(rows.to_table(["fit"]))] if self.config.recover else []
 
 
 def _read(items: Any, root: str, version: str, separator: str) -> Any:  # noqa: ANN401 - Arrow tables, which Ray's signature calls Any

@@ -12,7 +12,6 @@ alone: the type is kept in the column `kind`, it scores what was recovered, and 
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, cast
@@ -23,7 +22,7 @@ if TYPE_CHECKING:
     import pyarrow as pa
     from ray.data import Dataset
 
-log = logging.getLogger(__name__)
+    from raykg.data.question_set import QuestionSet
 
 SEARCH: dict[str, list[object]] = {"count": [500, 1500, 3000]}
 
@@ -70,7 +69,7 @@ class MetaQA:
         self.config = cfg
 
     def dataset(self, graph_root: Path, graph_version: str, seed: int) -> Dataset:
-        """Return the rows; with `recover` the search runs now and its accuracy against the type column is logged.
+        """Return the rows, with `recover` with plans that were searched for.
 
         Raises:
             QuestionFileError: a file is missing, or has a line without three columns or a topic in brackets, or an unknown type.
@@ -89,10 +88,18 @@ class MetaQA:
             return rows
         from raykg.data.recover import recover
 
-        found: Dataset = recover(rows, graph_root, graph_version, self.config.max_hops).materialize()
-        scores = found.map_batches(cast("Callable[..., Any]", _score), fn_kwargs=where, batch_format="pyarrow")
-        log.info("plans recovered from answers: %s", summarise(scores.to_pandas().to_dict("records")))
-        return found
+        return recover(rows, graph_root, graph_version, self.config.max_hops)
+
+    def findings(self, rows: QuestionSet, graph_root: Path, graph_version: str) -> list[str]:
+        """Return how many plans were recovered, and how many of them are what the type column means."""
+        if not self.config.recover:
+            return []
+        from raykg.data.recover import recovery_finding
+
+        table = rows.to_table(["kind", "template", "fit"])
+        summary = accuracy(table, graph_root, graph_version)
+        shares = ", ".join(f"{found['accuracy']:.4f} of {name} rows" for name, found in summary.items())
+        return [recovery_finding(table), f"recovered plans agree with MetaQA's type column for {shares}"]
 
 
 def accuracy(rows: pa.Table, root: Path, version: str) -> dict[str, Any]:

@@ -3,6 +3,7 @@ import pytest
 
 from raykg.config.load import from_dict
 from raykg.data.errors import QuestionFileError
+from raykg.data.question_set import write_table
 from raykg.data.sources.metaqa import Config, MetaQA, accuracy, gold_steps
 from raykg.data.steps import step_table
 from raykg.kg.build import from_triples
@@ -74,6 +75,17 @@ def test_recovered_plans_see_answers_and_wordings_alone(graph, folder, ray_sessi
     swapped = read(graph, folder, recover=True)
     assert sorted(swapped["plan"].to_pylist()) == sorted(found["plan"].to_pylist()), "the type has no part in it"
     assert accuracy(swapped, graph.root, graph.version)["1-hop"]["accuracy"] == 0.25
+
+
+def test_a_report_is_told_how_recovery_went(graph, folder, ray_session, tmp_path):
+    source = MetaQA(from_dict(Config, {"folder": str(folder), "hops": [1, 2], "recover": True}))
+    rows = write_table(read(graph, folder, recover=True), tmp_path / "set", {})
+    counts, agreement = source.findings(rows, graph.root, graph.version)
+    one = sum(fit == "one" for fit in rows.to_table(["fit"])["fit"].to_pylist())
+    assert f"one plan fits {one:,} rows, several fit {7 - one:,}" in counts
+    assert "1.0000 of all rows" in agreement
+    published = MetaQA(from_dict(Config, {"folder": str(folder), "hops": [1, 2]}))
+    assert published.findings(rows, graph.root, graph.version) == []
 
 
 def test_rows_are_drawn_by_the_seed(graph, folder, ray_session):
