@@ -23,11 +23,12 @@ from numpy.typing import NDArray
 
 from raykg.data.answering import Answered, answer
 from raykg.data.drawing import Draws
+from raykg.data.errors import DataError
 from raykg.data.label_grammar import Nouns, plural
 from raykg.data.masking import held_out, mask_slots
 from raykg.data.masking import wordings as wordings_of
 from raykg.data.questions import empty_questions, list_array, question_table
-from raykg.data.rendering import Patterns
+from raykg.data.rendering import SLOT, Patterns
 from raykg.data.sampling import Sample, Sampler
 from raykg.data.shapes import COUNT, KIND, KINDS, hops, shape_kind
 from raykg.data.steps import Ints, StepTable
@@ -86,7 +87,11 @@ class Generator:
 
         Raises:
             WordingError: the wordings file says something that no phrase may say.
+            DataError: a relation is named as slots are, so that its plans could not be told from others.
         """
+        for name in graph.relation_names:
+            if SLOT.search(name):
+                raise DataError(f"relation {name!r}: '?' before a digit stands for an entity in plans, rename the relation")
         self.graph, self.settings, self.table = graph, settings, StepTable(graph)
         kinds = np.array([settings.kinds.get(kind, 0.0) for kind in KINDS], dtype=np.float64)
         self.sampler = Sampler(self.table, kinds, np.array(settings.hops, dtype=np.float64), exclude_topic=settings.exclude_topic)

@@ -102,14 +102,14 @@ class Entry:
 
 
 def plain_label(label: str) -> str:
-    """Return a label as words: the last part of a path, underscores and camel case as spaces, lower-cased.
+    """Return a label as words: the last part of a path, underscores and camel case as spaces, lower-cased, without signs of the grammar.
 
     >>> plain_label("/people/ethnicity/languages_spoken"), plain_label("birthPlace")
     ('languages spoken', 'birth place')
     """
-    last = [part for part in re.split(r"__|[/#.]", re.sub(r"[(){}|<>\[\]]", " ", label).strip()) if part][-1:] or [label]
+    last = [part for part in re.split(r"__|[/#.]", re.sub(r"[(){}|<>\[\]?]", " ", label).strip()) if part][-1:] or [""]
     spaced = re.sub(r"(?<=[a-z0-9])(?=[A-Z])", " ", last[0].replace("_", " "))
-    return re.sub(r"\s+", " ", spaced).strip().lower() or label
+    return re.sub(r"\s+", " ", spaced).strip().lower() or "relation"  # a label of nothing but signs
 
 
 def plural(noun: str) -> str:

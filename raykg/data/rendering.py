@@ -15,7 +15,8 @@ import pyarrow.compute as pc
 
 from raykg.data.steps import Ints
 
-_SLOT = re.compile(r"\?([0-9]+)")
+SLOT = re.compile(r"\?([0-9]+)")
+"""Where a name goes; the number says which."""
 
 
 class Patterns:
@@ -23,7 +24,7 @@ class Patterns:
 
     def __init__(self, texts: Sequence[str]) -> None:
         """Cut the texts; a slot may stand anywhere, also twice."""
-        cut = [_SLOT.split(text) for text in texts]
+        cut = [SLOT.split(text) for text in texts]
         width = max((len(pieces) for pieces in cut), default=1)
         self.pieces = [
             pa.array([pieces[place] if place < len(pieces) else "" for pieces in cut], pa.string()) for place in range(0, width, 2)

@@ -13,6 +13,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from raykg.data.errors import DataError
 from raykg.data.generate import Generator, Settings
 from raykg.data.masking import held_out, mask, wordings
 from raykg.data.shapes import KINDS
@@ -251,3 +252,10 @@ def test_hops_say_the_longest_path_and_kinds_the_plan(rows):
             assert (row["kind"], row["hops"]) == (f"{len(form.steps)}-hop", len(form.steps))
         else:
             assert row["kind"] in KINDS[1:]
+
+
+def test_a_relation_that_looks_like_a_slot_is_refused(tmp_path):
+    """Else a topic would be written into the relation's name."""
+    graph = from_triples(tmp_path, [("a", "r", "b")], relation_labels={"r": "made in ?1"})
+    with pytest.raises(DataError, match="relation 'made in \\?1': .* rename the relation"):
+        Generator(graph, Settings())

@@ -1,16 +1,23 @@
 import random
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from raykg.data.label_grammar import entries_from_label, is_plural, literal_phrases, plain_label, plural
 from raykg.data.phrases import check, count
 from raykg.data.wordings import Wordings
-from raykg.kg.logical_form import parse
+from raykg.kg.logical_form import Entity, Hop, Path, parse
 
 LABELS = [
     "directed by", "has_genre", "release year", "in_language", "starred_actors", "capital", "place of birth", "parents", "located in",
     "member of", "borders", "birthPlace", "__people__ethnicity__languages_spoken", "/film/film/directed_by", "works for", "is part of",
     "spouse", "r0", "has imdb votes", "owned by", "odd (label|with) {signs}", "http://example.org/onto#headquarters",
+]  # fmt: skip
+
+PARTS = [
+    "directed", "written", "by", "has", "in", "is", "of", "for", "borders", "born", "place", "actors", "member", "speaks", "ISO", "e-mail",
+    "(x)", "{y}", "<z>", "[w]", "a|b", "what's", "言語", "?1", "is_a", "rdf#type", "a/b",
 ]  # fmt: skip
 
 
@@ -30,6 +37,20 @@ def test_every_label_has_eight_wordings_in_both_directions_and_all_are_well_form
         assert all(text.count("?1") == 1 for text in asked)
 
 
+@given(st.one_of(st.text(min_size=1, max_size=12), st.lists(st.sampled_from(PARTS), min_size=1, max_size=4).map(" ".join)))
+@settings(max_examples=150, deadline=None)
+def test_whatever_a_label_says_its_phrases_are_well_formed_and_ask_about_the_topic_once(label):
+    for entry in entries_from_label(label):
+        phrases = [*entry.modifiers, *entry.phrases, *entry.names, *entry.asks, *entry.terse]
+        for phrase in phrases:
+            check(phrase, {}, label)
+        assert sum(count(phrase, {}) for phrase in phrases) >= 8
+    wordings = Wordings([label])
+    for forward in (True, False):
+        asked = [wordings.question(Path(Entity("?1"), (Hop(label, forward),)), random.Random(seed)) for seed in range(12)]
+        assert all(text.count("?1") == 1 for text in asked), asked
+
+
 @pytest.mark.parametrize(
     ("label", "words"),
     [
@@ -38,6 +59,9 @@ def test_every_label_has_eight_wordings_in_both_directions_and_all_are_well_form
         ("has_genre", "has genre"),
         ("http://example.org/onto#headOffice", "head office"),
         ("Directed By", "directed by"),
+        ("made in (year) ?1", "made in year 1"),
+        ("<{|}>", "relation"),
+        ("/", "relation"),
     ],
 )
 def test_labels_become_words(label, words):
