@@ -10,6 +10,7 @@ The majority baseline is asked the same questions as the contender with the most
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -38,6 +39,8 @@ TITLES = {
 }
 MAJORITY = "majority answer of the kind"
 WORDINGS = ("all", "seen", "unseen")
+_CONSOLE_ROWS = 16
+_HOPS = re.compile(r"[0-9]+-hop")
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,19 +129,29 @@ class ComparisonTable:
         for number in range(1, len(self.rows) + 1):
             table.add_column(f"({number})", justify="right", no_wrap=True)
         known = [{(group.kind, group.wording): group for group in groups} for _, groups in self.rows]
-        for column in self.groups():
+        columns = self.groups()
+        if len(columns) > _CONSOLE_ROWS:  # forty kinds are for the report
+            columns = [(kind, wording) for kind, wording in columns if kind == "all" or _HOPS.fullmatch(kind)]
+        for column in columns:
             count = max((groups[column].questions for groups in known if column in groups), default=0)
             table.add_row(f"{_title(*column)} ({count})", *[_console_cell(groups.get(column)) for groups in known])
         return table
 
 
 def summarise(table: pa.Table, resamples: int = 1000, seed: int = 0) -> tuple[Group, ...]:
-    """Return the groups of scored rows (`RESULT_SCHEMA`): all, then each kind; each also for seen and unseen wordings where both exist."""
+    """Return the groups of scored rows (`RESULT_SCHEMA`): all, each number of hops, each kind; each also for seen and unseen wordings.
+
+    Numbers of hops are left out where the kinds say them ("2-hop") or all questions have the same.
+    """
     groups = []
     seen = table["wording_seen"].combine_chunks()
-    for kind in ("all", *sorted(table["kind"].unique().to_pylist())):
-        of_kind = pa.repeat(pa.scalar(True), table.num_rows) if kind == "all" else pc.equal(table["kind"].combine_chunks(), kind)
-        for wording, of_wording in zip(WORDINGS, (pa.repeat(pa.scalar(True), table.num_rows), seen, pc.invert(seen)), strict=True):
+    everything = pa.repeat(pa.scalar(True), table.num_rows)
+    kinds = {kind: pc.equal(table["kind"].combine_chunks(), kind) for kind in sorted(table["kind"].unique().to_pylist())}
+    lengths = {_hops_title(hops): pc.equal(table["hops"].combine_chunks(), hops) for hops in sorted(table["hops"].unique().to_pylist())}
+    if len(lengths) == 1 or not kinds.keys().isdisjoint(lengths):
+        lengths = {}  # nothing new: all of one length, or kinds that are lengths already
+    for kind, of_kind in ({"all": everything} | lengths | kinds).items():
+        for wording, of_wording in zip(WORDINGS, (everything, seen, pc.invert(seen)), strict=True):
             chosen = table.filter(pc.and_(of_kind, of_wording))
             if chosen.num_rows or (kind, wording) == ("all", "all"):
                 groups.append(_group(kind, wording, chosen, resamples, seed))
@@ -184,6 +197,10 @@ def _group(kind: str, wording: str, table: pa.Table, resamples: int, seed: int) 
         dict(zip(METRICS, means.tolist(), strict=True)),
         dict(zip(METRICS, map(tuple, intervals.tolist()), strict=True)),
     )
+
+
+def _hops_title(hops: int) -> str:
+    return f"{hops}-hop"
 
 
 def _title(kind: str, wording: str) -> str:

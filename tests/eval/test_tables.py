@@ -44,6 +44,29 @@ def table():
     return ComparisonTable.of([("ours, plan", evaluation(ROWS)), ("closed", evaluation(CLOSED))], majority, resamples=200)
 
 
+def test_numbers_of_hops_are_groups_where_kinds_do_not_say_them():
+    rows = results([("actor_to_movie", *row[1:]) if number < 3 else ("movie_to_year", *row[1:]) for number, row in enumerate(ROWS)])
+    place = rows.schema.get_field_index("hops")
+    hops = rows.set_column(place, rows.schema.field(place), pa.array([1, 2, 2, 1], pa.int32()))
+    groups = {group.kind: group for group in summarise(hops, 100) if group.wording == "all"}
+    assert list(groups) == ["all", "1-hop", "2-hop", "actor_to_movie", "movie_to_year"]
+    assert (groups["1-hop"].questions, groups["1-hop"].means["set_match"]) == (2, 1.0)
+    assert (groups["2-hop"].questions, groups["2-hop"].means["hits_at_1"]) == (2, 0.5)
+
+
+def test_many_kinds_are_for_the_report_not_the_console():
+    from rich.console import Console
+
+    rows = results([(f"kind {number}", *ROWS[number % 4][1:]) for number in range(40)])
+    table = ComparisonTable.of([("ours", Evaluation(rows, "s", "linked", "v1"))], resamples=10)
+    console = Console(width=80, record=True, file=open("/dev/null", "w"))  # noqa: SIM115, PTH123
+    console.print(table.console_table())
+    text = console.export_text()
+    assert "unseen wordings" in text
+    assert "kind 7" not in text
+    assert "kind 7" in table.markdown("hits_at_1")
+
+
 def test_groups_are_all_kinds_and_wordings_with_their_means(table):
     groups = {(g.kind, g.wording): g for g in table.rows[0][1]}
     of_all, of_one = [[(kind, wording) for wording in ("all", "seen", "unseen")] for kind in ("all", "1-hop")]

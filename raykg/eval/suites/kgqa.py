@@ -43,6 +43,7 @@ RESULT_SCHEMA = pa.schema(
     [
         pa.field("row", pa.int64()),  # position in the rows that were asked
         *(pa.field(name, pa.string()) for name in ("id", "question", "kind")),
+        pa.field("hops", pa.int32()),
         pa.field("wording_seen", pa.bool_()),
         pa.field("gold", _NAMES),
         pa.field("gold_ids", _IDS),
@@ -177,7 +178,7 @@ def score(answers: Sequence[Answer], rows: pa.Table, positions: Sequence[int]) -
     for name in ("answers", "ids", "plan", "status", "error", "raw", "bad_citations", "seconds"):
         columns[name] = [getattr(answer, name) for answer in answers]
     columns |= {"citations": [len(answer.citations) for answer in answers], "row": positions}
-    columns |= {name: rows[name].combine_chunks() for name in ("id", "question", "kind", "wording_seen")}
+    columns |= {name: rows[name].combine_chunks() for name in ("id", "question", "kind", "hops", "wording_seen")}
     columns |= {"gold": rows["answers"].combine_chunks(), "gold_ids": rows["answer_ids"].combine_chunks()}
     columns["gold_plan"] = rows["plan"].combine_chunks()
     return pa.table([_array(columns[field.name], field.type) for field in RESULT_SCHEMA], schema=RESULT_SCHEMA)
