@@ -41,7 +41,9 @@ def command(
     """
     from raykg.answer.opening import open_graph, open_model, open_saved
     from raykg.answer.question import Question
+    from raykg.cli.quiet import quiet_libraries
 
+    quiet_libraries()
     run = model or newest_run(Path("runs"))
     saved = open_saved(run)
     if plan:
@@ -63,12 +65,16 @@ def choose(strategy: str, saved: SavedModel) -> Chosen:
     """Return a strategy with the settings that the model was trained with.
 
     Raises:
-        ChoiceError: there is no such strategy; the message lists and suggests.
+        AnswerError: there is no such strategy; the message lists and suggests.
     """
-    from raykg.config.choice import chosen, config_class
+    from raykg.answer.question import AnswerError
+    from raykg.config.choice import ChoiceError, chosen, config_class
 
     folder = "raykg.answer.strategies"
-    known = config_class(folder, strategy).__dataclass_fields__
+    try:
+        known = config_class(folder, strategy).__dataclass_fields__
+    except ChoiceError as error:
+        raise AnswerError(f"--strategy {error}") from error
     return chosen(folder, strategy, **{name: value for name, value in saved.settings.items() if name in known})
 
 
@@ -82,7 +88,7 @@ def newest_run(storage: Path) -> Path:
 
     finished = sorted(storage.glob("*/model/model.json"), key=lambda path: path.stat().st_mtime)
     if not finished:
-        raise AnswerError(f"model: no finished run in {storage}/: name one with --model, or make one with `raykg quickstart`")
+        raise AnswerError(f"model: no finished run in {storage}/: name one with --model, or make one with `raykg train CONFIG`")
     return finished[-1].parent.parent
 
 
@@ -98,7 +104,8 @@ def show(answer: Answer, graph: KnowledgeGraph, lines: int | None) -> None:
         told = proof_in_words(answer.proof, graph)
         wrong = fault(answer.proof, graph)
         triples = len(answer.proof.triples)
-        print(f"proof  {triples} triple{'' if triples == 1 else 's'}, {'checked' if wrong is None else f'NOT VALID: {wrong}'}")
+        some = f" for {len(answer.proof.answers)} of {len(answer.ids):,} answers" if len(answer.proof.answers) < len(answer.ids) else ""
+        print(f"proof  {triples} triple{'' if triples == 1 else 's'}{some}, {'checked' if wrong is None else f'NOT VALID: {wrong}'}")
         for line in told[:lines]:
             print(f"       {line}")
         if lines is not None and len(told) > lines:
@@ -112,10 +119,18 @@ def show(answer: Answer, graph: KnowledgeGraph, lines: int | None) -> None:
 
 
 def _execute(plan: str, graph: KnowledgeGraph) -> Answer:
-    """Execute a plan that the user wrote."""
+    """Execute a plan that the user wrote.
+
+    Raises:
+        AnswerError: it is no plan.
+    """
     from typing import Any, cast
 
+    from raykg.answer.question import AnswerError
     from raykg.answer.strategies.plan_execute import Config, PlanExecute
     from raykg.kg.linking import Linker
 
-    return PlanExecute(Config(), graph, Linker(graph), cast(Any, None)).run(plan)
+    answer = PlanExecute(Config(), graph, Linker(graph), cast(Any, None)).run(plan)
+    if answer.status == "unparsable":  # the user's mistake, not the model's
+        raise AnswerError(str(answer.error))
+    return answer

@@ -52,8 +52,10 @@ def command(
         raykg evaluate runs/quickstart --base --strategy closed_book --rows 100
     """
     from raykg.answer.opening import open_graph, open_saved
+    from raykg.cli.quiet import quiet_libraries
     from raykg.eval.suites.kgqa import sample
 
+    quiet_libraries()
     saved = open_saved(run)
     graph = open_graph(saved)  # before any question is asked: a missing version is said at once
     cfg = settings(saved, strategy or [], topics, rows, base)
@@ -218,8 +220,10 @@ def _share_process(
     part: tuple[int, int],
     queue: Any,  # noqa: ANN401
 ) -> list[Evaluation]:
+    from raykg.cli.quiet import quiet_libraries
     from raykg.eval.contest import use_one_thread
 
+    quiet_libraries()
     use_one_thread()
     return share(settings, jobs, part, lambda job, done: queue.put((part[0], job, done)))
 

@@ -24,8 +24,10 @@ def command(
         raykg export runs/quickstart --merged smollm2-movies
         python -c "from transformers import pipeline; print(pipeline('text-generation', 'smollm2-movies')('who directed Alien? =>'))"
     """
+    from raykg.cli.quiet import quiet_libraries
     from raykg.models.saved import SavedModel, SavedModelError, export_adapter, export_merged
 
+    quiet_libraries()
     if adapter is None and merged is None:
         raise SavedModelError("export: nothing to write: give --adapter FOLDER, --merged FOLDER or both")
     saved = SavedModel.open(run)

@@ -5,6 +5,7 @@ raykg kg import kb.txt --store runs/graphs/metaqa --format tsv --delimiter '|' -
 
 from __future__ import annotations
 
+import re
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -19,12 +20,13 @@ if TYPE_CHECKING:
 
     from raykg.config.choice import Chosen
     from raykg.kg.graph import KnowledgeGraph
-    from raykg.kg.logical_form import LogicalForm, Result
+    from raykg.kg.logical_form import LogicalForm, Proof, Result
 
 app = typer.Typer(no_args_is_help=True, add_completion=False)
 
 Store = Annotated[Path, typer.Argument(help="Folder of a graph's versions, or of one version.", show_default=False)]
 Version = Annotated[str, typer.Option(help="Version of the store.")]
+_OPERATOR = re.compile(r"[<>&|\[\]]")
 
 
 @app.callback()
@@ -35,7 +37,8 @@ def describe() -> None:
 @app.command("import")
 def import_files(
     sources: Annotated[
-        list[str], typer.Argument(help="Files, globs and URLs (s3://, gs://, https://), packed or not.", show_default=False)
+        list[str],
+        typer.Argument(help="Files, globs and URLs (s3://, gs://, https://), packed or not; or builtin:movies.", show_default=False),
     ],
     store: Annotated[Path, typer.Option(help="Folder where the graph's versions live.", show_default=False)],
     format: Annotated[
@@ -51,6 +54,7 @@ def import_files(
     max_bad_rows: Annotated[int, typer.Option(help="How many bad rows to bear; they go to a dead-letter file.", min=0)] = 0,
     provenance: Annotated[str | None, typer.Option(help="Where the triples come from; by default the file's name.")] = None,
     onto: Annotated[bool, typer.Option("--onto-latest", help="Add to the store's latest version; its ids stay.")] = False,
+    wheel: Annotated[str | None, typer.Option(help="For a built-in graph: a local wheel or a folder of wheels.")] = None,
 ) -> None:
     """Import files into a new version of a graph.
 
@@ -60,10 +64,15 @@ def import_files(
         raykg kg import kb.txt --store runs/graphs/metaqa --format tsv --delimiter '|' --literal release_year=integer
         raykg kg import 'dumps/*.nt.gz' --store runs/graphs/wiki --max-bad-rows 100
         raykg kg import s3://bucket/triples.parquet --store runs/graphs/mine --entities names.jsonl
+        raykg kg import builtin:movies --store runs/graphs/movies
     """
     from raykg.kg.graph import KnowledgeGraph
     from raykg.kg.importing import import_graph
 
+    if any(source.startswith("builtin:") for source in sources):
+        for_files = (format, delimiter, columns, literal, entities, closed_vocabulary, max_bad_rows, provenance, onto)
+        _import_builtin(sources, store, wheel, alone=not any(for_files))
+        return
     with _bar("importing", None) as advance:
         graph, summary = import_graph(
             store,
@@ -83,6 +92,23 @@ def import_files(
     rows += [("bad rows in", str(summary.bad_rows))] if summary.bad_rows else []
     rows += [("nodes", f"{graph.num_entities:,}"), ("relations", f"{graph.num_relations:,}"), ("triples", f"{graph.num_triples:,}")]
     rows += [("seconds", f"{summary.seconds:.1f} ({summary.read / max(summary.seconds, 1e-9):,.0f} rows/s)"), ("store", str(store))]
+    _table("imported", ("what", "value"), rows)
+
+
+def _import_builtin(sources: Sequence[str], store: Path, wheel: str | None, *, alone: bool) -> None:
+    """Build a built-in graph; building it again finds it there."""
+    from rich.console import Console
+
+    from raykg.config.errors import RaykgError
+    from raykg.kg.source import GraphConfig, open_graph
+
+    if len(sources) > 1 or not alone:
+        raise RaykgError(f"{' '.join(sources)}: a built-in graph is imported alone, with --store and --wheel only")
+    begin = time.monotonic()
+    with Console(stderr=True).status(f"building {sources[0]}"):
+        graph = open_graph(GraphConfig(source=sources[0], store=str(store), wheel=wheel), store)
+    rows = [("version", graph.version), ("nodes", f"{graph.num_entities:,}"), ("relations", f"{graph.num_relations:,}")]
+    rows += [("triples", f"{graph.num_triples:,}"), ("seconds", f"{time.monotonic() - begin:.1f}"), ("store", str(store))]
     _table("imported", ("what", "value"), rows)
 
 
@@ -115,7 +141,11 @@ def info(store: Store, version: Version = "latest", examples: Annotated[int, typ
     if "provenance" in graph.triples.column_names:
         counts = graph.triples["provenance"].value_counts().to_pylist()
         shown = sorted(counts, key=lambda row: -row["counts"])[:10]
-        _table("provenance", ("source", "triples"), [(str(row["values"]), f"{row['counts']:,}") for row in shown])
+        _table(
+            "provenance" if len(counts) <= 10 else f"provenance, 10 of {len(counts):,} sources",
+            ("source", "triples"),
+            [(str(row["values"]), f"{row['counts']:,}") for row in shown],
+        )
     step = max(1, graph.num_triples // max(examples, 1))
     picked = list(islice(range(step // 2, graph.num_triples, step), examples))
     triples = [graph.triple(triple) for triple in picked]
@@ -155,8 +185,7 @@ def query(
         print("no answer")
     else:
         proof = prove(bound, graph, result)
-        rows = [(triple.head.key, triple.relation.key, triple.tail.key) for triple in proof.triples[:limit]]
-        _table(f"proof, version {graph.version}, {len(proof.triples):,} triples", ("head", "relation", "tail"), rows)
+        _show_proof(proof, len(result.answers), limit)
     if sparql:
         print(to_sparql(bound, graph))
 
@@ -211,11 +240,27 @@ def _resolve(form: LogicalForm, graph: KnowledgeGraph) -> tuple[dict[str, int], 
     return first
 
 
+def _show_proof(proof: Proof, answers: int, limit: int) -> None:
+    """Print a proof's triples, and what cannot be shown by triples."""
+    from raykg.answer.wording import claim_in_words
+
+    count = len(proof.triples)
+    if count:
+        of = f" for the first {len(proof.answers):,} answers" if len(proof.answers) < answers else ""
+        rows = [(triple.head.key, triple.relation.key, triple.tail.key) for triple in proof.triples[:limit]]
+        _table(f"proof, version {proof.version}, {count:,} triple{'' if count == 1 else 's'}{of}", ("head", "relation", "tail"), rows)
+        if count > limit:
+            print(f"... and {count - limit:,} more triples: --limit {count}")
+    for claim in proof.claims:
+        print(f"checked by executing: {claim_in_words(claim)}")
+
+
 def _say_how(names: Sequence[str], choice: Sequence[object], graph: KnowledgeGraph) -> None:
     for name, candidate in zip(names, choice, strict=True):
         how, node = getattr(candidate, "how", "exact"), int(getattr(candidate, "node", 0))
         if how != "exact":
-            print(f"{name!r} read as {_shown(graph, node)} ({how})")
+            hint = "; operators need a space on either side" if _OPERATOR.search(name) else ""
+            print(f"{name!r} read as {_shown(graph, node)} ({how}){hint}")
 
 
 def _shown(graph: KnowledgeGraph, node: int) -> str:
@@ -256,8 +301,14 @@ def _bar(what: str, total: int | None) -> Iterator[Callable[[int], None]]:
     from rich.console import Console
     from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
-    counter = TextColumn("{task.completed:,.0f} rows, {task.fields[speed]:,.0f} a second")
-    with Progress(TextColumn(what), BarColumn(), counter, TimeElapsedColumn(), console=Console(stderr=True), transient=True) as progress:
+    console = Console(stderr=True)
+    columns = (
+        TextColumn(what),
+        BarColumn(),
+        TextColumn("{task.completed:,.0f} rows, {task.fields[speed]:,.0f} a second"),
+        TimeElapsedColumn(),
+    )
+    with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as progress:
         task = progress.add_task(what, total=total, speed=0.0)
         begin = time.monotonic()
         yield lambda rows: progress.update(task, completed=rows, speed=rows / max(time.monotonic() - begin, 1e-9))
@@ -269,10 +320,11 @@ def _table(title: str, columns: Sequence[str], rows: Sequence[Sequence[str]]) ->
     from rich.table import Table
     from rich.text import Text
 
-    table = Table(title=title, title_justify="left")
+    table = Table()
     for number, column in enumerate(columns):
         figures = all(row[number][:1].isdigit() for row in rows) and number > 0 and bool(rows)
         table.add_column(column, justify="right" if figures else "left", overflow="fold", no_wrap=number == 0 and len(columns) > 3)
     for row in rows:
         table.add_row(*(Text(cell) for cell in row))  # Text: a label such as "[REC]" is no markup
+    print(title)  # not the table's own title, which would be cut to the table's width
     Console().print(table)

@@ -28,7 +28,7 @@ def command(
         ),
     ],
     settings: Annotated[
-        list[str] | None, typer.Argument(metavar="[KEY=VALUE]...", help="Settings of the source, or of the YAML file.", show_default=False)
+        list[str] | None, typer.Argument(metavar="KEY=VALUE", help="Settings of the source, or of the YAML file.", show_default=False)
     ] = None,
     out: Annotated[Path, typer.Option(help="Folder of the question sets.")] = Path("runs/questions"),
     source: Annotated[str, typer.Option(help="generated, metaqa or file; for a graph without a YAML file.")] = "generated",
@@ -104,10 +104,11 @@ def _one(name: str, source: str, settings: list[str], graph: KnowledgeGraph, see
 
 
 def _prepare(cfg: QuestionsConfig, graph: KnowledgeGraph, seed: int, out: Path) -> dict[str, QuestionSet]:
+    from raykg.answer.paraphrase import Paraphraser
     from raykg.data.prepare import prepare_questions
 
     with _telling("questions"):
-        sets = prepare_questions(cfg, graph, seed, out)
+        sets = prepare_questions(cfg, graph, seed, out, Paraphraser)
     for reason, rows in sets.train.about.get("left_out", {}).items():
         if rows:
             print(f"left out of training: {rows:,} rows {reason}")
@@ -163,6 +164,7 @@ def _examples(sets: Mapping[str, QuestionSet], show: int) -> None:
 
 def _start_ray(cpus: int, out: Path) -> None:
     """Start Ray where none runs, its talk in a file."""
+    from raykg.cli.quiet import printing_to
     from raykg.train.launch import quieten
 
     (out / "logs").mkdir(parents=True, exist_ok=True)
@@ -171,7 +173,8 @@ def _start_ray(cpus: int, out: Path) -> None:
 
     quieten(out / "logs")  # after the import, which sets up Ray Data's own handlers
     if not ray.is_initialized():
-        ray.init(num_cpus=cpus, include_dashboard=False, log_to_driver=False, configure_logging=False)
+        with printing_to(out / "logs" / "driver.log"):
+            ray.init(num_cpus=cpus, include_dashboard=False, log_to_driver=False, configure_logging=False)
     ray.data.DataContext.get_current().enable_progress_bars = False
 
 

@@ -9,7 +9,6 @@ from __future__ import annotations
 import io
 import logging
 import os
-import sys
 import time
 from collections.abc import Mapping
 from pathlib import Path
@@ -20,6 +19,8 @@ from rich.console import Console
 from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn
 from rich.text import Text
+
+from raykg.cli.quiet import redirect, restore
 
 _PLAIN_SECONDS = 15.0
 _SHORT = {"set_match": "set match", "hits_at_1": "Hits@1"}
@@ -49,7 +50,7 @@ class Display:
     def __enter__(self) -> Self:
         if self._log is not None:
             self._log.parent.mkdir(parents=True, exist_ok=True)
-            self._saved = _redirect(self._log)
+            self._saved = redirect(self._log)
             logging.getLogger("raykg").addHandler(self._warnings)
         self._bar.start()
         return self
@@ -58,7 +59,7 @@ class Display:
         self._bar.stop()
         if self._saved is not None:
             logging.getLogger("raykg").removeHandler(self._warnings)
-            _restore(self._saved)
+            restore(self._saved)
             self._saved = None
 
     def stage(self, name: str, minutes: float | None) -> None:
@@ -117,26 +118,6 @@ class _Warnings(logging.Handler):
     def emit(self, record: logging.LogRecord) -> None:
         """Show one warning."""
         self._display.note(record.getMessage())
-
-
-def _redirect(log: Path) -> tuple[int, int]:
-    """Point this process's output and error at a file, for C++ and for children too; return what they were."""
-    sys.stdout.flush()
-    sys.stderr.flush()
-    saved = os.dup(1), os.dup(2)
-    descriptor = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644)
-    os.dup2(descriptor, 1)
-    os.dup2(descriptor, 2)
-    os.close(descriptor)
-    return saved
-
-
-def _restore(saved: tuple[int, int]) -> None:
-    sys.stdout.flush()
-    sys.stderr.flush()
-    for number, descriptor in enumerate(saved, start=1):
-        os.dup2(descriptor, number)
-        os.close(descriptor)
 
 
 def step_facts(record: Mapping[str, Any]) -> str:

@@ -2,10 +2,12 @@
 
 import json
 import shutil
+from dataclasses import replace
 
 import pytest
 
 from raykg.answer.generation import Generator
+from raykg.answer.strategies.plan_execute import PlanExecute
 from raykg.cli.main import main
 from tests.answer.runs import write_run
 
@@ -64,6 +66,18 @@ def test_a_plan_needs_no_model(said, monkeypatch):
     assert said("Aliens > directed by", "--plan", "--model", "run").startswith("James Cameron")
 
 
+def test_a_plan_that_is_none_is_the_users_mistake(said):
+    text = said("Alien > directed bye", "--plan", "--model", "run")
+    assert text.startswith("raykg: plan 'Alien > directed bye', position 8") and "did you mean 'directed by'" in text
+
+
+def test_a_proof_of_some_answers_says_how_many(said, monkeypatch):
+    assert " answers, checked" not in said("films?", "--model", "run", writes=" english < in language")
+    whole = PlanExecute.__init__
+    monkeypatch.setattr(PlanExecute, "__init__", lambda self, config, *rest: whole(self, replace(config, proved=1), *rest))
+    assert "for 1 of " in said("films?", "--model", "run", writes=" english < in language")
+
+
 def test_read_shows_what_it_cites(said):
     text = said("who directed [Alien]?", "--model", "run", "--strategy", "read", writes=" Ridley Scott [1]")
     assert text.startswith("Ridley Scott\n")
@@ -81,6 +95,7 @@ def test_the_newest_finished_run_is_the_default(said, folder, tmp_path, monkeypa
     [
         (["--model", "nowhere"], "run nowhere: no such folder"),
         (["--model", "run", "--strategy", "plan_exekute"], "did you mean 'plan_execute'"),
+        (["--model", "run", "--strategy", "plan_exekute"], "--strategy (plan_exekute): no such method"),
         ([], "model: no finished run in runs/"),
         (["--model", "unfinished"], "run unfinished: is not finished, it has no model yet"),
         (["--model", "lost"], "cannot be opened"),

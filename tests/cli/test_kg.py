@@ -1,6 +1,8 @@
 import pytest
 
 from raykg.cli.main import main
+from raykg.kg.graph import KnowledgeGraph
+from tests.cli.run_raykg import raykg
 from tests.graphs import film_graph
 
 
@@ -42,6 +44,40 @@ def test_query_prints_answers_proof_and_sparql(films, capsys):
     assert code == 0 and ("Michael Mann" in out or "Dick Richards" in out)
     code, out, _ = run(capsys, "query", films, "Ridley Scott > directed by")
     assert code == 0 and "no answer" in out
+
+
+def test_a_proof_says_what_its_triples_cannot_show(films, capsys):
+    _, out, _ = run(capsys, "query", films, "count(Ridley Scott < release year)")
+    assert out.splitlines()[0] == "0" and "head" not in out, "no empty table"
+    assert "checked by executing: there are 0 nodes in: Ridley Scott < release year" in out
+    _, out, _ = run(capsys, "query", films, "Alien > directed by")
+    assert "1 triple" in out and "1 triples" not in out
+
+
+def test_an_operator_without_spaces_is_pointed_out(films, capsys):
+    _, out, _ = run(capsys, "query", films, "Ridley Scott <directed by")
+    assert "operators need a space on either side" in out
+    assert "operators" not in run(capsys, "query", films, "ridley scot < directed by")[1]
+
+
+def test_a_built_in_graph_is_imported_by_its_name(films, tmp_path, capsys, monkeypatch):
+    seen = []
+    monkeypatch.setattr("raykg.kg.source.open_graph", lambda cfg, storage: seen.append(cfg) or KnowledgeGraph.open(films))
+    code, out, _ = run(capsys, "import", "builtin:movies", "--store", tmp_path / "s", "--wheel", "w.whl")
+    assert (
+        code == 0
+        and "imported" in out
+        and (seen[0].source, seen[0].store, seen[0].wheel) == ("builtin:movies", str(tmp_path / "s"), "w.whl")
+    )
+    for more in (["x.tsv"], ["--format", "tsv"], ["--onto-latest"]):
+        code, _, err = run(capsys, "import", "builtin:movies", *more, "--store", tmp_path / "s")
+        assert code == 2 and "a built-in graph is imported alone" in err
+
+
+def test_nothing_is_drawn_where_no_terminal_is(tmp_path):
+    (tmp_path / "x.tsv").write_text("broken\n")
+    process = raykg("kg", "import", "x.tsv", "--store", "s", cwd=tmp_path)
+    assert process.stderr.startswith("raykg: ") and process.stderr.count("\n") == 1
 
 
 def test_mistakes_are_one_line_and_exit_two(films, tmp_path, capsys):

@@ -1,0 +1,54 @@
+"""Keeps what other libraries say off the console: their warnings are not about what the user did.
+
+`raykg --debug ...` lets them speak.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import sys
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+
+def quiet_libraries() -> None:
+    """Drop the warnings of torch, transformers, PEFT and DeepSpeed in this process, unless the log is shown."""
+    if logging.getLogger().isEnabledFor(logging.DEBUG):
+        return
+    warnings.filterwarnings("ignore", category=FutureWarning)  # transformers deprecates what PEFT still asks for
+    logging.getLogger("DeepSpeed").disabled = True  # set up when it is imported, to speak on standard output
+
+
+@contextmanager
+def printing_to(log: Path) -> Iterator[None]:
+    """Point this process's output and error at a file meanwhile, for C++ and for children too."""
+    log.parent.mkdir(parents=True, exist_ok=True)
+    saved = redirect(log)
+    try:
+        yield
+    finally:
+        restore(saved)
+
+
+def redirect(log: Path) -> tuple[int, int]:
+    """Point this process's output and error at a file, for C++ and for children too; return what they were."""
+    sys.stdout.flush()
+    sys.stderr.flush()
+    saved = os.dup(1), os.dup(2)
+    descriptor = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644)
+    os.dup2(descriptor, 1)
+    os.dup2(descriptor, 2)
+    os.close(descriptor)
+    return saved
+
+
+def restore(saved: tuple[int, int]) -> None:
+    """Undo `redirect`."""
+    sys.stdout.flush()
+    sys.stderr.flush()
+    for number, descriptor in enumerate(saved, start=1):
+        os.dup2(descriptor, number)
+        os.close(descriptor)
