@@ -14,15 +14,17 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Sequence
 from functools import cached_property
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from raykg.answer.prompting import chat
-from raykg.data.prompts import STOP, one_line
+from raykg.data.prompts import STOP, one_line, plan_prompt
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
     from raykg.answer.generation import Generator
+    from raykg.answer.opening import OpenedModel
 
 Planner = Callable[[Sequence[str]], Sequence[str]]
 
@@ -36,6 +38,37 @@ EXAMPLES: tuple[tuple[str, str], ...] = (
 _SLOTS = "XYZUVW"
 
 
+class SavedPlanner:
+    """Reads plans out of questions with the model of a finished run, loaded on the first call."""
+
+    def __init__(self, run: str) -> None:
+        """Keep the run's folder."""
+        self.run = run
+
+    @cached_property
+    def opened(self) -> OpenedModel:
+        """Return the run's model and graph.
+
+        Raises:
+            AnswerError: the run is not there or not finished.
+        """
+        from raykg.answer.opening import open_model
+
+        return open_model(Path(self.run))
+
+    def __call__(self, questions: Sequence[str]) -> list[str]:
+        """Return the plan of each question in canonical form; empty where the model wrote none."""
+        from raykg.kg.logical_form import ParseError, parse, write
+
+        plans = []
+        for text in self.opened.generator.generate([plan_prompt(question) for question in questions], 64, STOP):
+            try:
+                plans.append(write(parse(text.strip(), self.opened.graph)))
+            except ParseError:
+                plans.append("")
+        return plans
+
+
 class Paraphraser:
     """Adds paraphrases to question rows.
 
@@ -45,18 +78,24 @@ class Paraphraser:
     Args:
         reference: the base model, as `raykg.models.reference` reads it.
         wordings: paraphrases asked for each question; beams of the model, so no two are the same.
-        planner: questions -> plan texts; a paraphrase whose plan differs from the row's is dropped. None keeps all.
+        planner: questions -> plan texts, or the folder of a finished run whose model does that; a paraphrase whose plan differs from the
+            row's is dropped. None keeps all.
         batch: questions that generate together.
         generator: a loaded model, instead of `reference`.
     """
 
     def __init__(
-        self, reference: str = "", wordings: int = 3, planner: Planner | None = None, batch: int = 16, generator: Generator | None = None
+        self,
+        reference: str = "",
+        wordings: int = 3,
+        planner: Planner | str | None = None,
+        batch: int = 16,
+        generator: Generator | None = None,
     ) -> None:
         """Keep the settings; nothing is loaded yet."""
         self.reference = reference
         self.wordings = wordings
-        self.planner = planner
+        self.planner = SavedPlanner(planner) if isinstance(planner, str) else planner
         self.batch = batch
         self._given = generator
 

@@ -22,10 +22,13 @@ import pyarrow.compute as pc
 from raykg.config.load import to_dict
 from raykg.data.errors import DataError
 from raykg.data.masking import held_out
+from raykg.data.paraphrase import Writer, paraphrase
 from raykg.data.question_set import QuestionSet, existing, write_questions, write_table
-from raykg.data.questions_config import QuestionsConfig
+from raykg.data.questions_config import ParaphraseConfig, QuestionsConfig
 
 if TYPE_CHECKING:
+    from ray.data import Dataset
+
     from raykg.kg.graph import KnowledgeGraph
 
 log = logging.getLogger(__name__)
@@ -46,7 +49,9 @@ class QuestionSets:
     tests: Mapping[str, QuestionSet]
 
 
-def prepare_questions(cfg: QuestionsConfig, graph: KnowledgeGraph, seed: int, folder: Path) -> QuestionSets:
+def prepare_questions(
+    cfg: QuestionsConfig, graph: KnowledgeGraph, seed: int, folder: Path, paraphraser: type[Writer] | None = None
+) -> QuestionSets:
     """Make the sets of a config, or open those that are there already.
 
     Args:
@@ -54,6 +59,7 @@ def prepare_questions(cfg: QuestionsConfig, graph: KnowledgeGraph, seed: int, fo
         graph: what the questions are about.
         seed: of everything drawn.
         folder: gets a folder for each set.
+        paraphraser: writes what `cfg.paraphrase` asks for; made with `reference`, `wordings` and `planner`.
 
     Raises:
         DataError: a source gives no rows, or training has none left.
@@ -66,6 +72,12 @@ def prepare_questions(cfg: QuestionsConfig, graph: KnowledgeGraph, seed: int, fo
         dataset = source.method()(source.config).dataset(graph.root, graph.version, seed)
         raw[name] = write_questions(dataset, folder / "raw" / f"test-{name}", about | {"set": f"test-{name}", "source": source.name})
     train, validation = _train(cfg, graph, seed, folder, about, raw)
+    if cfg.paraphrase is not None:
+        if paraphraser is None:
+            raise DataError(
+                "questions.paraphrase: nothing here can write paraphrases: prepare the questions with `raykg train` or leave it out"
+            )
+        train = _paraphrased(train, cfg, cfg.paraphrase, paraphraser, folder / "paraphrased")
     seen = pc.unique(train.to_table(["wording"])["wording"])
     tests = {name: _mark_seen(test, seen, folder / f"test-{name}", about) for name, test in raw.items()}
     return QuestionSets(train, validation, tests)
@@ -97,6 +109,19 @@ def _train(
     return train, _select(pool, kept[chosen], folder / "validation", note | {"set": "validation"}) if cfg.validation else None
 
 
+def _paraphrased(train: QuestionSet, cfg: QuestionsConfig, asked: ParaphraseConfig, paraphraser: type[Writer], folder: Path) -> QuestionSet:
+    """Return the training set with the paraphrases that keep plan and names."""
+    note = {**train.about, "set": "train with paraphrases"}
+    if (found := existing(folder, note)) is not None:
+        return found
+    arguments = {"reference": asked.model, "wordings": asked.wordings, "planner": str(Path(asked.planner).absolute())}
+    rows = _rows_of(train, np.arange(train.num_rows))
+    more = paraphrase(rows, paraphraser, arguments, hold_out_wordings=cfg.hold_out_wordings)
+    written = write_questions(more, folder, note)
+    log.info("paraphrases: %d rows became %d", train.num_rows, written.num_rows)
+    return written
+
+
 def _reasons(rows: pa.Table, tested_chains: np.ndarray[Any, Any], share: float) -> dict[str, np.ndarray[Any, Any]]:
     """Tell for each reason which rows may not be trained on; a row is counted once, by its first reason."""
     chain = rows["chain"].to_numpy()
@@ -108,10 +133,15 @@ def _reasons(rows: pa.Table, tested_chains: np.ndarray[Any, Any], share: float) 
 
 def _select(pool: QuestionSet, rows: np.ndarray[Any, Any], folder: Path, about: dict[str, Any]) -> QuestionSet:
     """Keep some rows of a set as a set, block by block through Ray Data."""
-    import ray.data
-
     if (found := existing(folder, about)) is not None:
         return found
+    return write_questions(_rows_of(pool, rows), folder, about)
+
+
+def _rows_of(pool: QuestionSet, rows: np.ndarray[Any, Any]) -> Dataset:
+    """Return some rows of a set for training, their wording marked as seen; tasks read them."""
+    import ray.data
+
     numbers = ray.data.from_arrow([pa.table({"row": block}) for block in np.array_split(rows, max(1, len(rows) // 20_000))])
 
     def take(batch: Any) -> Any:  # noqa: ANN401 - Arrow tables, which Ray's signature calls Any
@@ -121,7 +151,8 @@ def _select(pool: QuestionSet, rows: np.ndarray[Any, Any], folder: Path, about: 
         )
 
     pool_folder = str(pool.folder.resolve())
-    return write_questions(numbers.map_batches(take, batch_format="pyarrow", batch_size=None), folder, about)
+    taken: Dataset = numbers.map_batches(take, batch_format="pyarrow", batch_size=None)
+    return taken
 
 
 def _mark_seen(test: QuestionSet, seen: pa.Array, folder: Path, about: dict[str, Any]) -> QuestionSet:

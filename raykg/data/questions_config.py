@@ -4,9 +4,21 @@ from __future__ import annotations
 
 from typing import Annotated
 
-from raykg.config.schema import Choice, Chosen, Fraction, NonNegativeInt, chosen, config, field
+from raykg.config.schema import Choice, Chosen, Fraction, NonNegativeInt, PositiveInt, Text, chosen, config, field
 
 Source = Annotated[Chosen, Choice("raykg.data.sources")]
+
+
+@config
+class ParaphraseConfig:
+    """More wordings for the training questions, written by a language model and read back by a trained one."""
+
+    model: Text
+    """Reference of the model that writes."""
+    planner: Text
+    """Folder of a finished run: a paraphrase stays where its model reads the question's own plan out of it."""
+    wordings: PositiveInt = 3
+    """Paraphrases asked for each question."""
 
 
 @config
@@ -25,6 +37,9 @@ class QuestionsConfig:
     """Training rows set aside for evaluation while training runs; taken out of the training set, wordings seen."""
     hold_out_wordings: Fraction = 0.25
     """Share of all wordings that never go to training, whatever the source; chosen by a hash of the wording."""
+
+    paraphrase: ParaphraseConfig | None = None
+    """Adds paraphrases to the training questions; off by default: it costs an answer of the model for each wording."""
 
     def __post_init__(self) -> None:
         """Refuse a job without a test and one that holds out everything."""

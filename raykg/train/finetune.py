@@ -92,11 +92,12 @@ class Finetune:
         """Make the question sets: tests, then what training may see."""
 
         def run() -> Done:
+            from raykg.answer.paraphrase import Paraphraser
             from raykg.data.prepare import prepare_questions
             from raykg.kg.graph import KnowledgeGraph
 
             opened = KnowledgeGraph.open(graph["root"], graph["version"])
-            sets = prepare_questions(self.cfg.questions, opened, self.cfg.run.seed, self.folder / "questions")
+            sets = prepare_questions(self.cfg.questions, opened, self.cfg.run.seed, self.folder / "questions", Paraphraser)
             return {
                 "train": str(sets.train.folder),
                 "validation": str(sets.validation.folder) if sets.validation else None,

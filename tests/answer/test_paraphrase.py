@@ -4,8 +4,11 @@ from types import SimpleNamespace
 
 import pytest
 
-from raykg.answer.paraphrase import Paraphraser, _mask, _unmask
+from raykg.answer.paraphrase import Paraphraser, SavedPlanner, _mask, _unmask
+from raykg.answer.question import AnswerError
+from raykg.data.prompts import plan_prompt
 from raykg.data.questions import QUESTION_SCHEMA, question_table
+from tests.graphs import film_graph
 
 
 class Model:
@@ -71,3 +74,23 @@ def test_the_model_is_loaded_on_first_use(tmp_path, monkeypatch):
     assert "generator" not in vars(paraphraser)
     assert isinstance(paraphraser.paraphrase(["who directed Alien?"], [["Alien"]], ["p"])[0], list)
     assert "generator" in vars(paraphraser)
+
+
+def test_a_finished_run_reads_plans_back(tmp_path):
+    graph = film_graph(tmp_path)
+    planner = SavedPlanner("runs/earlier")
+    asked = []
+
+    def generate(prompts, limit, stop):
+        asked.extend(prompts)
+        return [" Alien > directed_by", " no > > plan"]
+
+    planner.opened = SimpleNamespace(graph=graph, generator=SimpleNamespace(generate=generate))
+    assert planner(["who made Alien?", "what?"]) == ["Alien > directed by", ""]
+    assert asked == [plan_prompt("who made Alien?"), plan_prompt("what?")]
+    assert isinstance(Paraphraser(planner="runs/earlier").planner, SavedPlanner)
+
+
+def test_a_planner_that_is_not_there_is_named():
+    with pytest.raises(AnswerError, match="runs/nowhere"):
+        SavedPlanner("runs/nowhere")(["who?"])

@@ -1,3 +1,5 @@
+import pyarrow as pa
+import pyarrow.compute as pc
 import pytest
 
 from raykg.config.load import from_dict
@@ -62,3 +64,29 @@ def test_the_same_again_is_opened(sets, films, ray_session):
 def test_training_without_rows_is_refused(films, tmp_path, ray_session):
     with pytest.raises(DataError, match=r"questions.train: \d+ of \d+ rows are left .*questions.validation takes 500"):
         prepare_questions(config(validation=500), films, 0, tmp_path)
+
+
+class Shouter:
+    """Asks every question once more with another word before it."""
+
+    def __init__(self, reference: str, wordings: int, planner: str) -> None:
+        assert (reference, wordings) == ("tiny:llama", 2)
+        assert planner.startswith("/")
+
+    def __call__(self, rows: pa.Table) -> pa.Table:
+        again = pc.binary_join_element_wise("hello", rows["question"], " ")
+        return pa.concat_tables([rows, rows.set_column(rows.schema.get_field_index("question"), rows.schema.field("question"), again)])
+
+
+def test_paraphrases_join_the_training_set_alone(films, tmp_path, ray_session):
+    asked = config(paraphrase={"model": "tiny:llama", "planner": "runs/earlier", "wordings": 2}, hold_out_wordings=0.0)
+    plain = prepare_questions(config(hold_out_wordings=0.0), films, 0, tmp_path / "plain")
+    more = prepare_questions(asked, films, 0, tmp_path / "more", Shouter)
+    assert more.train.num_rows == 2 * plain.train.num_rows
+    assert more.validation.num_rows == plain.validation.num_rows
+    questions = more.train.to_table(["question"])["question"].to_pylist()
+    assert sum(text.startswith("hello ") for text in questions) == plain.train.num_rows
+    of_more, of_plain = (set(found.train.to_table(["id"])["id"].to_pylist()) for found in (more, plain))
+    assert len(of_more) == 2 * len(of_plain), "paraphrases have ids of their own"
+    with pytest.raises(DataError, match="questions.paraphrase"):
+        prepare_questions(asked, films, 0, tmp_path / "more")
