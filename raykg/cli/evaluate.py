@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 
     Job: TypeAlias = tuple[str, Contender, Any]  # label, who is asked, an Arrow table of questions
 
+_CPUS = 2  # logical, for Ray Data to read a question file with
+
 
 def command(
     run: Annotated[Path, typer.Argument(help="The folder of a finished run.", show_default=False)],
@@ -141,7 +143,9 @@ def question_sets(run: Path, named: list[Path], saved: SavedModel) -> Mapping[st
     for path in folders:
         if not path.exists():
             raise AnswerError(f"--questions ({path}): no such file or folder")
-        tables[path.name.removeprefix("test-")] = QuestionSet.open(path).to_table() if path.is_dir() else _from_file(path, saved)
+        tables[path.name.removeprefix("test-")] = (
+            QuestionSet.open(path).to_table() if path.is_dir() else _from_file(path, saved, run / "logs")
+        )
     return tables
 
 
@@ -240,13 +244,15 @@ def _told(queue: Any) -> Iterator[tuple[int, int, int]]:  # noqa: ANN401 - a pro
         return
 
 
-def _from_file(path: Path, saved: SavedModel) -> Any:  # noqa: ANN401 - an Arrow table
+def _from_file(path: Path, saved: SavedModel, logs: Path) -> Any:  # noqa: ANN401 - an Arrow table
     """Read a user's question file through Ray Data, as training would."""
     import pyarrow as pa
 
+    from raykg.cli.quiet import start_ray
     from raykg.config.choice import chosen
     from raykg.data.questions import empty_questions
 
+    start_ray(_CPUS, logs)
     source = chosen("raykg.data.sources", "file", path=str(path))
     dataset = source.method()(source.config).dataset(Path(saved.graph["store"]), saved.graph["version"], 0)
     return pa.concat_tables([empty_questions(), *dataset.iter_batches(batch_size=None, batch_format="pyarrow")])

@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from raykg.cli.quiet import start_ray
+
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
@@ -54,7 +56,7 @@ def command(
     """
     given = list(settings or [])
     cfg_seed, opened, cfg = _job(graph, given, out) if graph.endswith(_CONFIGS) else (seed, _graph(graph, out), None)
-    _start_ray(cpus, out)
+    start_ray(cpus, out / "logs")
     started = time.monotonic()
     if cfg is not None:
         sets = _prepare(cfg, opened, cfg_seed, out)
@@ -160,22 +162,6 @@ def _examples(sets: Mapping[str, QuestionSet], show: int) -> None:
     for row in first.take(rows).to_pylist():
         answers = ", ".join(row["answers"][:5]) + (f", ... ({len(row['answers'])})" if len(row["answers"]) > 5 else "")
         print(f"{row['kind']}: {row['question']}\n    {row['plan'] or '(no plan)'}\n    = {answers}")
-
-
-def _start_ray(cpus: int, out: Path) -> None:
-    """Start Ray where none runs, its talk in a file."""
-    from raykg.cli.quiet import printing_to
-    from raykg.train.launch import quieten
-
-    (out / "logs").mkdir(parents=True, exist_ok=True)
-    import ray
-    import ray.data
-
-    quieten(out / "logs")  # after the import, which sets up Ray Data's own handlers
-    if not ray.is_initialized():
-        with printing_to(out / "logs" / "driver.log"):
-            ray.init(num_cpus=cpus, include_dashboard=False, log_to_driver=False, configure_logging=False)
-    ray.data.DataContext.get_current().enable_progress_bars = False
 
 
 @contextmanager

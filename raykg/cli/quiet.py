@@ -22,6 +22,20 @@ def quiet_libraries() -> None:
     logging.getLogger("DeepSpeed").disabled = True  # set up when it is imported, to speak on standard output
 
 
+def start_ray(cpus: int, logs: Path) -> None:
+    """Start Ray on this machine where none runs yet, for a command that needs a little of it; what it says goes to `<logs>/driver.log`."""
+    from raykg.train.launch import quieten
+
+    quieten(logs)
+    import ray
+    import ray.data
+
+    if not ray.is_initialized():
+        with printing_to(logs / "driver.log"):
+            ray.init(num_cpus=cpus, include_dashboard=False, log_to_driver=False, configure_logging=False)
+    ray.data.DataContext.get_current().enable_progress_bars = False
+
+
 @contextmanager
 def printing_to(log: Path) -> Iterator[None]:
     """Point this process's output and error at a file meanwhile, for C++ and for children too."""

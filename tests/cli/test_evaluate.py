@@ -1,6 +1,8 @@
 """Evaluating a finished run: the table, the report, several processes, continuing, and mistakes."""
 
 import json
+import subprocess
+import sys
 
 import pytest
 
@@ -102,3 +104,15 @@ def test_mistakes_are_said_in_a_line(folder, evaluate, arguments, message):
 def test_help_shows_examples(capsys):
     text = command(capsys, "--help")
     assert "raykg evaluate runs/quickstart --strategy plan_execute --topics given --rows 300" in text
+
+
+def test_a_question_file_is_read_without_rays_talk(tmp_path):
+    write_run(tmp_path)
+    (tmp_path / "mine.csv").write_text("question,answers\nwho directed Alien?,Ridley Scott\n")
+    code = (
+        "from pathlib import Path; from raykg.answer.opening import open_saved; from raykg.cli import evaluate;"
+        "print(evaluate.question_sets(Path('run'), [Path('mine.csv')], open_saved(Path('run')))['mine.csv'].num_rows)"
+    )
+    process = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=tmp_path, timeout=240, check=True)
+    assert (process.stdout, process.stderr) == ("1\n", "")
+    assert "ray" in (tmp_path / "run" / "logs" / "driver.log").read_text()

@@ -41,7 +41,7 @@ def run(capsys, *arguments: str) -> tuple[int, str, str]:
 
 
 def test_help_lists_every_command_of_the_project(capsys):
-    assert set(COMMANDS) == {"quickstart", "kg", "questions", "train", "evaluate", "ask", "export", "check", "list", "doctor"}
+    assert set(COMMANDS) == {"kg", "questions", "train", "evaluate", "ask", "export", "check", "list", "doctor"}
     for arguments in ([], ["--help"], ["-h"], ["help"]):
         code, out, _ = run(capsys, *arguments)
         assert code == 0
@@ -92,7 +92,7 @@ def test_the_help_of_a_command_loads_neither_torch_nor_ray(name):
 def test_an_unknown_command_is_suggested_and_listed(capsys):
     code, out, err = run(capsys, "trian")
     assert (code, out) == (2, "")
-    assert err.startswith("raykg: trian: no such command, did you mean 'train'? (commands: quickstart, kg,")
+    assert err.startswith("raykg: trian: no such command, did you mean 'train'? (commands: kg,")
     assert "mean" not in run(capsys, "zzzzzz")[2]
 
 
