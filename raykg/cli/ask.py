@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from raykg.answer.question import Answer
     from raykg.config.choice import Chosen
     from raykg.kg.graph import KnowledgeGraph
+    from raykg.kg.logical_form import Proof
     from raykg.models.saved import SavedModel
 
 _PROOF_LINES = 5
@@ -101,6 +102,8 @@ def show(answer: Answer, graph: KnowledgeGraph, lines: int | None) -> None:
     if answer.plan is not None:
         print(f"\nplan   {answer.plan}")
     if answer.proof is not None:
+        for name, meant in _read_as(answer.proof, graph):
+            print(f"read   {name!r} as {meant}")
         told = proof_in_words(answer.proof, graph)
         wrong = fault(answer.proof, graph)
         triples = len(answer.proof.triples)
@@ -116,6 +119,16 @@ def show(answer: Answer, graph: KnowledgeGraph, lines: int | None) -> None:
             head, relation, tail = graph.triple(triple)
             print(f"       {graph.label(head)} -> {graph.relation_names[relation]} -> {graph.label(tail)}")
     print(f"graph  version {graph.version}")
+
+
+def _read_as(proof: Proof, graph: KnowledgeGraph) -> list[tuple[str, str]]:
+    """Return the names of a plan that no node has, with the label of the node that was taken instead."""
+    from raykg.kg.linking import fold
+    from raykg.kg.logical_form import entities, parse
+
+    names = dict(zip((entity.name for entity in entities(parse(proof.plan))), (term.node for term in proof.entities), strict=True))
+    called = {name: [graph.label(node), graph.key(node), *(graph.entities["aliases"][node].as_py() or [])] for name, node in names.items()}
+    return [(name, own[0]) for name, own in called.items() if fold(name) not in map(fold, own)]
 
 
 def _execute(plan: str, graph: KnowledgeGraph) -> Answer:

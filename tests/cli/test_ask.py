@@ -66,6 +66,11 @@ def test_a_plan_needs_no_model(said, monkeypatch):
     assert said("Aliens > directed by", "--plan", "--model", "run").startswith("James Cameron")
 
 
+def test_a_name_that_no_node_has_is_shown_with_what_was_taken_instead(said):
+    assert "read   'Sigourney Weever' as Sigourney Weaver" in said("x", "--model", "run", writes=" Sigourney Weever < starred actors")
+    assert "read   " not in said("x", "--model", "run", writes=" sigourney weaver < starred actors")
+
+
 def test_a_plan_that_is_none_is_the_users_mistake(said):
     text = said("Alien > directed bye", "--plan", "--model", "run")
     assert text.startswith("raykg: plan 'Alien > directed bye', position 8") and "did you mean 'directed by'" in text
