@@ -14,7 +14,7 @@ class CheckpointError(TrainError):
 
 
 class NonFiniteLoss(TrainError):
-    """The loss of a step is not a finite number."""
+    """The loss of a step, or its gradient, is not a finite number."""
 
 
 class StageChanged(TrainError):

@@ -289,7 +289,8 @@ def training_facts(records: Sequence[Mapping[str, Any]]) -> dict[str, object]:
     if not steps:
         return {}
     rows, tokens, answers = (sum(record[name] for record in steps) for name in ("rows", "tokens", "answer_tokens"))
-    seconds = sum(record["step_seconds"] for record in steps)
+    before = [0, *(record["step"] for record in steps)]  # with train.log_every a record stands for several steps
+    seconds = sum(record["step_seconds"] * (record["step"] - last) for record, last in zip(steps, before, strict=False))
     return {
         "steps": steps[-1]["steps"],
         "workers": next((record["workers"] for record in reversed(records) if record["kind"] == "start"), 1),

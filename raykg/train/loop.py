@@ -15,6 +15,7 @@ from __future__ import annotations
 import logging
 import math
 import random
+from collections import Counter
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -34,6 +35,8 @@ from raykg.train.settings import TrainConfig
 from raykg.train.task import Step, Task
 
 _log = logging.getLogger(__name__)
+_COUNTS = ("rows", "tokens", "answer_tokens", "cut")  # of a `Step`; a record holds what came since the one before it
+_CALMER = "lower train.learning_rate, or set train.clip, and start again"
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,7 +59,7 @@ class Loop:
     Not supported: resuming a sharded engine with another number of workers.
 
     Raises:
-        NonFiniteLoss: a step's loss is NaN or infinite, on every worker at once.
+        NonFiniteLoss: a step's loss or gradient is NaN or infinite, on every worker at once.
         CheckpointError: a checkpoint belongs to other settings.
         TrainError: the task gave fewer steps than the plan has.
     """
@@ -86,6 +89,7 @@ class Loop:
         """Train from step `start` to the end and return the last evaluation."""
         settings, steps = self._plan.settings, self._plan.steps
         metrics: dict[str, float] = {}
+        counts: Counter[str] = Counter()  # since the last record
         self._engine.model.train()
         self._meters.restart()
         number = start
@@ -93,13 +97,14 @@ class Loop:
             if number == start + 1:
                 self._meters.restart()  # the pipeline's start, some seconds, is not the speed of a step
             self._meters.waited()
+            counts.update({name: getattr(step, name) for name in _COUNTS})
             record = self._step(number, step)
-            if number % settings.log_every == 0 or number == steps:
-                self._report(record)
-            last = number == steps
+            last, save = number == steps, number % settings.checkpoint_every == 0
             due = bool(settings.evaluate_every) and number % settings.evaluate_every == 0
+            if last or due or save or number % settings.log_every == 0:  # before each save: a resumed run counts on from there
+                self._report(record | self._added(counts))
             metrics = self._evaluate(number) if settings.evaluate_rows and (due or last) else {}
-            if last or number % settings.checkpoint_every == 0 or (metrics and self._improved(metrics)):
+            if last or save or (metrics and self._improved(metrics)):
                 self._save(number, metrics)
             self._meters.restart()
         if number < steps:
@@ -109,8 +114,8 @@ class Loop:
     def _step(self, number: int, step: Step) -> dict[str, Any]:
         """Compute and apply one update; return its record."""
         seed_step(self._plan.seed, number, self._ranks.rank)
-        tokens, answers, rows, cut = self._ranks.sum([step.tokens, step.answer_tokens, step.rows, step.cut]).tolist()
-        rounds = int(self._ranks.max([len(step.micro_batches)])[0])
+        tokens, answers = self._ranks.sum([step.tokens, step.answer_tokens]).tolist()
+        rounds = max(1, int(self._ranks.max([len(step.micro_batches)])[0]))  # a batch whose rows were all left out runs a filler
         sums = np.zeros(1 + 2 * len(self._task.parts))
         for index in range(rounds):
             batch = step.micro_batches[index] if index < len(step.micro_batches) else self._task.filler()
@@ -122,9 +127,11 @@ class Loop:
         sums = self._ranks.sum(sums.tolist())
         value = float(sums[0] / max(answers, 1.0))
         if not math.isfinite(value):
-            raise NonFiniteLoss(f"step {number}: the loss is {value}: lower train.learning_rate, or set train.clip, and start again")
+            raise NonFiniteLoss(f"step {number}: the loss is {value}: {_CALMER}")
         rate = learning_rate(self._plan.settings, number - 1, self._plan.steps)
         norm = self._engine.step(rate)
+        if not math.isfinite(norm) or norm < 0:  # DeepSpeed's word for it is -1; the weights are spoilt, so nothing may be saved
+            raise NonFiniteLoss(f"step {number}: the gradient is not finite (its norm is {norm}): {_CALMER}")
         self._meters.stepped(tokens)
         pairs = zip(self._task.parts, sums[1::2].tolist(), sums[2::2].tolist(), strict=True)
         return {
@@ -135,14 +142,16 @@ class Loop:
             **{f"{part}_loss": total / count for part, total, count in pairs if count},
             "learning_rate": rate,
             "gradient_norm": norm,
-            "rows": int(rows),
-            "tokens": int(tokens),
-            "answer_tokens": int(answers),
-            "cut": int(cut),
             **self._meters.speed(),
             "seconds_left": self._meters.seconds_left(number),
             "memory_bytes": memory_bytes(self._ranks.device),
         }
+
+    def _added(self, counts: Counter[str]) -> dict[str, int]:
+        """Return the counts of all workers since the last record, and begin anew."""
+        sums = self._ranks.sum([counts[name] for name in _COUNTS]).tolist()
+        counts.clear()
+        return {name: int(value) for name, value in zip(_COUNTS, sums, strict=True)}
 
     def _evaluate(self, number: int) -> dict[str, float]:
         """Measure the held-out slice with every worker's share; the same numbers come back on every worker."""

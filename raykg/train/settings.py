@@ -38,7 +38,7 @@ class TrainConfig:
     evaluate_rows: NonNegativeInt = 64  # rows of the held-out slice; 0 = no evaluation during training
     checkpoint_every: PositiveInt = 100
     keep: PositiveInt = 2  # newest checkpoints; the best one is kept beside them
-    log_every: PositiveInt = 1
+    log_every: PositiveInt = 1  # steps that one record of metrics.jsonl stands for; its counts are theirs together
 
     def __post_init__(self) -> None:
         """Check what no single field can know."""

@@ -126,6 +126,13 @@ def test_what_a_report_says_of_the_training() -> None:
     assert cut_notes(records[:2]) == []
 
 
+def test_seconds_of_steps_without_a_record_are_counted() -> None:
+    counted = {"rows": 8, "tokens": 160, "answer_tokens": 80, "cut": 0}
+    step = {"kind": "step", "steps": 6, "loss": 0.5, "step_seconds": 20.0, "data_wait": 0.0, "memory_bytes": 0.0, **counted}
+    facts = training_facts([{**step, "step": 3}, {**step, "step": 6}])
+    assert (facts["minutes"], facts["tokens a second"]) == ("2.0", "3")
+
+
 def test_only_machine_and_evaluation_may_change_in_a_run(tmp_path: Path) -> None:
     cfg = config(tmp_path)
     job = finetune.Finetune(cfg, LogListener(), "")

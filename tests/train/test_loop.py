@@ -2,12 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
 
+from raykg.train.engines import Optimiser
+from raykg.train.engines.torch import Config, TorchEngine
+from raykg.train.errors import NonFiniteLoss
+from raykg.train.loop import Loop, Plan
+from raykg.train.ranks import Ranks
+from raykg.train.settings import TrainConfig
+from raykg.train.task import Loss, Step
 from tests.train.gloo_group import run_group
 from tests.train.group_jobs import Case, adapter_hash, interrupt_and_resume, train_all
 
@@ -83,3 +91,71 @@ def test_an_interrupted_run_ends_as_the_quiet_one(tmp_path: Path, engine: str) -
         assert [r["gradient_norm"] for r in tail] == [r["gradient_norm"] for r in resumed["records"] if r["kind"] == "step"]
         assert all(torch.equal(whole["weights"][name], resumed["weights"][name]) for name in whole["weights"])
     assert adapter_hash(tmp_path / "whole", 7) == adapter_hash(tmp_path / "cut", 7)
+
+
+class LineTask:
+    """Fits one weight to ones; a step is a list of micro-batches, and may be empty."""
+
+    parts = ()
+
+    def __init__(self, steps: list[list[float]]) -> None:
+        self.steps = steps
+
+    def model(self) -> torch.nn.Module:
+        torch.manual_seed(0)
+        return torch.nn.Linear(1, 1)
+
+    def batches(self, start_step: int, stop_step: int) -> Iterator[Step]:
+        for numbers in self.steps[start_step:stop_step]:
+            yield Step(numbers, answer_tokens=len(numbers), rows=len(numbers), tokens=3 * len(numbers), cut=2 - len(numbers))
+
+    def filler(self) -> float:
+        return 0.0
+
+    def loss(self, model: torch.nn.Module, batch: float) -> Loss:
+        return Loss((model(torch.tensor([batch])) - 1.0).square().sum() * batch)
+
+    def evaluate(self, model: torch.nn.Module, step: int) -> dict[str, tuple[float, float]]:
+        return {}
+
+    def export(self, model: torch.nn.Module, folder: Path) -> None:
+        (folder / "model").write_text("x")
+
+
+def run_line(folder: Path, steps: list[list[float]], **settings: Any) -> list[dict[str, Any]]:
+    records: list[dict[str, Any]] = []
+    task = LineTask(steps)
+    train = TrainConfig(**{"steps": len(steps), "warmup": 0.0, "learning_rate": 0.1, "evaluate_rows": 0, **settings})
+    engine = TorchEngine(Config(), task.model(), Optimiser(), Ranks(), "float32")
+    plan = Plan(train, len(steps), seed=0, engine="torch", checkpoints=folder, identity={})
+    loop = Loop(task, engine, Ranks(), plan, lambda record: records.append(dict(record)))
+    loop.run(loop.resume())
+    return records
+
+
+def test_a_step_whose_rows_were_all_left_out_learns_from_a_filler(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    calls: list[bool] = []
+    backward = TorchEngine.backward
+    monkeypatch.setattr(TorchEngine, "backward", lambda self, loss, last: (calls.append(last), backward(self, loss, last))[1])
+    records = run_line(tmp_path, [[1.0, 1.0], [], [1.0]])
+    assert calls == [False, True, True, True]  # sharded engines cannot step without a backward pass
+    assert [record["loss"] for record in records if record["kind"] == "step"][1] == 0.0
+
+
+def test_a_gradient_that_is_not_finite_ends_the_run_before_it_is_saved(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for norm in (float("inf"), float("nan"), -1.0):  # DeepSpeed says -1 where a gradient is not finite
+        monkeypatch.setattr(TorchEngine, "step", lambda self, rate, norm=norm: norm)
+        with pytest.raises(NonFiniteLoss, match=r"step 1: the gradient is not finite \(its norm is .*\): lower train.learning_rate"):
+            run_line(tmp_path, [[1.0], [1.0]], checkpoint_every=1)
+    assert not list(tmp_path.glob("step-*[0-9]"))
+
+
+def test_what_is_not_logged_is_still_counted(tmp_path: Path) -> None:
+    steps = [[1.0, 1.0], [1.0], [1.0, 1.0], [1.0], [1.0, 1.0], [1.0], [1.0]]
+    every, some = (
+        [record for record in run_line(tmp_path / str(often), steps, log_every=often, checkpoint_every=5) if record["kind"] == "step"]
+        for often in (1, 3)
+    )
+    assert [record["step"] for record in some] == [3, 5, 6, 7]  # a resumed run goes on from 5, so what came before must stand there
+    for name in ("rows", "tokens", "answer_tokens", "cut"):
+        assert sum(record[name] for record in some) == sum(record[name] for record in every) > 0, name
