@@ -34,6 +34,7 @@ _log = logging.getLogger(__name__)
 _OBJECT_STORE = 1 << 30  # bytes; token batches are small, and Ray's default of 30 % of the memory is the model's
 _POLL = 0.3  # seconds between looks at metrics.jsonl
 _FAILURE = "failure.json"
+_API_SERVER = "RAY_API_SERVER_ADDRESS"  # a GCS address will do, and unlike RAY_ADDRESS it does not change what ray.init() joins
 _NOT_RETRIED = (RaykgError, TypeError, ValueError, LookupError, AttributeError, ImportError, NotImplementedError)
 
 Arguments = Mapping[str, Any]  # JSON-like
@@ -46,7 +47,7 @@ def start_ray(resources: ResourcesConfig, logs: Path) -> int:
     Returns the logical CPUs of the cluster. Token authentication stays as Ray sets it up: on, for a cluster that starts here.
 
     Raises:
-        TrainError: the Ray that is there has too few CPUs or GPUs; the arithmetic is in the message.
+        TrainError: the Ray that is there has too few CPUs or GPUs; the arithmetic is in the message. Or none answers at the address.
     """
     logs.mkdir(parents=True, exist_ok=True)
     quieten(logs)
@@ -54,7 +55,13 @@ def start_ray(resources: ResourcesConfig, logs: Path) -> int:
 
     if not ray.is_initialized():
         if resources.address is not None:
-            ray.init(address=resources.address, log_to_driver=False, configure_logging=False)
+            try:
+                ray.init(address=resources.address, log_to_driver=False, configure_logging=False)
+            except (ConnectionError, ValueError, RuntimeError) as error:
+                reason = f"no Ray cluster answers there ({_last_line(error)})"
+                raise TrainError(
+                    f"resources.address ({resources.address}): {reason}: start one, or leave the address out to start Ray here"
+                ) from error
         else:
             ray.init(
                 num_cpus=resources.logical_cpus,
@@ -130,7 +137,7 @@ def map_shards(
     `meanwhile` is called every second, to show how far they are.
 
     Raises:
-        TrainError: a shard failed; the message is its error's.
+        TrainError: a shard failed, or its process was lost more than `max_failures` times; the message is its error's.
     """
     import ray
 
@@ -142,11 +149,11 @@ def map_shards(
         meanwhile()
     try:
         return list(ray.get(calls))
-    except ray.exceptions.RayTaskError as error:
+    except ray.exceptions.RayError as error:  # the task's own error, or that its process was lost once too often
         cause = getattr(error, "cause", None)
         if isinstance(cause, RaykgError):
             raise cause from None
-        raise TrainError(f"{function} failed: {_last_line(error)} (details in {logs})") from error
+        raise TrainError(f"{function} failed: {_last_line(error)} (details in {logs}; the same command resumes)") from error
 
 
 def quieten(logs: Path) -> None:
@@ -176,6 +183,8 @@ def _fit_once(config: dict[str, Any], resources: ResourcesConfig, folder: Path, 
     reader = follow(folder / "metrics.jsonl")
     next(reader)  # what an earlier attempt wrote is not news
 
+    _name_own_cluster()
+
     def run() -> None:
         try:
             _trainer(config, resources, folder, name).fit()
@@ -198,6 +207,20 @@ def _fit_once(config: dict[str, Any], resources: ResourcesConfig, folder: Path, 
     for record in next(reader):
         on_record(record)
     return outcome[0]
+
+
+def _name_own_cluster() -> None:
+    """Tell Ray Train's placement-group cleaner which cluster is its own.
+
+    It asks Ray's state API every second whether the controller lives. Where a second Ray runs on the machine it may reach that one, which
+    has never heard of the controller, and then takes the workers' places away in the middle of training. The controller and the cleaner
+    inherit what Ray Train propagates.
+    """
+    import ray
+    from ray.train.v2._internal import constants
+
+    os.environ[_API_SERVER] = ray.get_runtime_context().gcs_address
+    constants.ENV_VARS_TO_PROPAGATE.add(_API_SERVER)
 
 
 def _trainer(config: dict[str, Any], resources: ResourcesConfig, folder: Path, name: str) -> Any:  # noqa: ANN401 - Ray is untyped

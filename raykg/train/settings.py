@@ -61,11 +61,21 @@ class ResourcesConfig:
 
     workers: PositiveInt = 2
     cpus_per_worker: PositiveInt = 1
-    gpus_per_worker: NonNegativeFloat = 0.0  # above 0: NCCL and bf16, otherwise gloo and float32
+    gpus_per_worker: NonNegativeFloat = 0.0  # 1: NCCL and bf16; 0: gloo and float32; a lone worker may take a part of a GPU
     data_cpus: PositiveInt = 2  # logical CPUs beside the workers for Ray Data: without them no batch arrives
     threads: PositiveInt | None = None  # torch threads of a worker; default cpus_per_worker
     address: Text | None = None  # of a running Ray cluster; default: start one on this machine
     max_failures: NonNegativeInt = 3  # lost workers that are replaced before the run gives up
+
+    def __post_init__(self) -> None:
+        """Refuse shares of GPUs that would fail, or lie idle, once the workers have started."""
+        if self.gpus_per_worker > 1:
+            raise ValueError(f"gpus_per_worker ({self.gpus_per_worker:g}) must be at most 1: a worker trains on one GPU, so raise workers")
+        if self.workers > 1 and 0 < self.gpus_per_worker < 1:
+            raise ValueError(
+                f"gpus_per_worker ({self.gpus_per_worker:g}) must be 0 or 1 with {self.workers} workers: "
+                "NCCL refuses two workers on one GPU"
+            )
 
     @property
     def logical_cpus(self) -> int:

@@ -74,6 +74,32 @@ def test_shards_come_back_in_order_and_their_mistakes_as_themselves(tmp_path: Pa
         launch.map_shards("tests.train.ray_jobs:square", [{"x": -1}], TWO, tmp_path)
 
 
+def test_a_shard_whose_process_dies_is_told_in_one_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    import ray
+
+    def lost(calls: object) -> None:
+        raise ray.exceptions.WorkerCrashedError
+
+    monkeypatch.setattr(ray, "remote", lambda **options: lambda function: SimpleNamespace(remote=lambda *arguments: "call"))
+    monkeypatch.setattr(ray, "wait", lambda calls, **options: (calls, []))
+    monkeypatch.setattr(ray, "get", lost)
+    with pytest.raises(TrainError, match=r"^a:b failed: The worker died unexpectedly .*details in .*; the same command resumes\)$"):
+        launch.map_shards("a:b", [{}], TWO, tmp_path)
+
+
+def test_a_cluster_that_does_not_answer_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    import ray
+
+    def refuse(**options: object) -> None:
+        raise ConnectionError("no route")
+
+    monkeypatch.setattr(ray, "is_initialized", lambda: False)
+    monkeypatch.setattr(ray, "init", refuse)
+    monkeypatch.setattr(launch, "quieten", lambda logs: None)
+    with pytest.raises(TrainError, match=r"^resources.address \(10.0.0.9:6379\): no Ray cluster answers there \(no route\): start one"):
+        launch.start_ray(ResourcesConfig(address="10.0.0.9:6379"), tmp_path)
+
+
 def test_a_users_mistake_is_told_once_and_not_retried(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     import ray.train
 

@@ -24,3 +24,12 @@ def test_a_micro_batch_is_part_of_a_batch() -> None:
 
 def test_logical_cpus_leave_room_for_the_data() -> None:
     assert ResourcesConfig(workers=3, cpus_per_worker=2, data_cpus=4).logical_cpus == 10
+
+
+def test_workers_that_train_together_do_not_share_a_gpu() -> None:
+    with pytest.raises(ValueError, match=r"gpus_per_worker \(0.5\) must be 0 or 1 with 2 workers: NCCL refuses two workers on one GPU"):
+        ResourcesConfig(workers=2, gpus_per_worker=0.5)
+    with pytest.raises(ValueError, match=r"gpus_per_worker \(2\) must be at most 1: a worker trains on one GPU, so raise workers"):
+        ResourcesConfig(workers=1, gpus_per_worker=2.0)
+    assert ResourcesConfig(workers=1, gpus_per_worker=0.5).gpus_per_worker == 0.5
+    assert ResourcesConfig(workers=4, gpus_per_worker=1.0).workers == 4
