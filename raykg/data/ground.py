@@ -10,6 +10,7 @@ same lines come from the retriever alone, best first.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
@@ -33,8 +34,9 @@ Ids = NDArray[np.int64]
 GOLD_SHARE = 0.75
 """Of the fact budget, what evidence may take while there is more than one answer; the rest holds distractors."""
 
-_RETRIEVAL = RetrievalBudget(visited=50_000, returned=2_000, seconds=1.0)
-_EXECUTION = Budget(triples=100_000, answers=10_000, seconds=1.0)
+# No limit on seconds: what a row becomes depends on its seed, not on how busy the machine is, or a resumed run would learn something else.
+_RETRIEVAL = RetrievalBudget(visited=50_000, returned=2_000, seconds=math.inf)
+_EXECUTION = Budget(triples=100_000, answers=10_000, seconds=math.inf)
 _MOST_ANSWERS = 16  # a line of facts has at least 4 tokens, so that no context of 64 supports more
 _CANDIDATES = 40  # best retrieved triples that are put into words
 

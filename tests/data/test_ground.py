@@ -1,3 +1,6 @@
+import time
+from itertools import count
+
 import numpy as np
 import pytest
 
@@ -133,3 +136,13 @@ def test_rows_without_a_plan_use_what_is_seen(graph: KnowledgeGraph, tokenizer, 
     assert said.answers == ("Ridley Scott",)
     assert "Ridley Scott" in made.facts.texts[said.citations[0] - 1]
     assert seen_evidence(graph, rows[0], np.zeros(0, dtype=np.int64)) == []
+
+
+def test_a_slow_machine_gives_the_same_prompt_and_target(graph: KnowledgeGraph, tokenizer, rows: list[dict], monkeypatch) -> None:
+    quick = [ground(graph, row, tokenizer, 300, 0) for row in rows]
+    hours = count(step=3600.0)
+    monkeypatch.setattr(time, "monotonic", lambda: next(hours))
+    for row, expected in zip(rows, quick, strict=True):
+        made = ground(graph, row, tokenizer, 300, 0)
+        assert made is not None and expected is not None
+        assert (made.target, made.facts.texts) == (expected.target, expected.facts.texts)
