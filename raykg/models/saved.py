@@ -172,7 +172,7 @@ def load_for_answering(
     saved = SavedModel.open(folder)
     if saved.weights is not None:
         return load_model(saved.weights, dtype, device), load_tokenizer(saved.weights), saved
-    base = _verified_base(saved, cache, wheel)
+    base = verified_base(saved, cache, wheel)
     merged = lora.merge(lora.load_adapter(load_model(base, dtype, device), _present(saved.adapter)))
     return merged, load_tokenizer(base), saved
 
@@ -199,13 +199,19 @@ def export_merged(saved: SavedModel, target: Path, *, cache: Path | None = None,
     if saved.weights is not None:
         shutil.copytree(saved.weights, target)
         return
-    base = _verified_base(saved, cache, wheel)
+    base = verified_base(saved, cache, wheel)
     merged = lora.merge(lora.load_adapter(load_model(base, "float32"), _present(saved.adapter)))
     merged.save_pretrained(target)
     _copy_tokenizer(base, target)
 
 
-def _verified_base(saved: SavedModel, cache: Path | None, wheel: str | None) -> Path:
+def verified_base(saved: SavedModel, cache: Path | None = None, wheel: str | None = None) -> Path:
+    """Return the folder of the base that a model was trained on.
+
+    Raises:
+        SavedModelError: what its reference leads to here has other weights.
+        ModelReferenceError: the base cannot be had.
+    """
     base = resolve(saved.base, cache, wheel)
     found = base_sha256(base)
     if found != saved.base_sha256:

@@ -1,10 +1,13 @@
 """What `open_model` gives answers; what it is asked to open and cannot is said (see also tests/cli/test_ask.py)."""
 
+import re
+
 import pytest
 
 from raykg.answer.opening import open_base, open_model
 from raykg.answer.question import AnswerError, Question
 from raykg.config.schema import chosen
+from raykg.models.saved import SavedModelError
 from tests.answer.runs import write_run
 
 
@@ -33,3 +36,12 @@ def test_base_and_tuned_have_identities_of_their_own(folder):
 def test_other_runs_are_named_where_one_is_missing(folder):
     with pytest.raises(AnswerError, match=r"run .*rnu: no such folder \(runs in .*: run\)"):
         open_model(folder / "rnu")
+
+
+def test_a_base_with_other_weights_is_refused(tmp_path):
+    write_run(tmp_path)
+    described = tmp_path / "run" / "model" / "model.json"
+    described.write_text(re.sub(r'("base_sha256": ")[0-9a-f]{12}', r"\g<1>000000000000", described.read_text()))
+    for opener in (open_model, open_base):
+        with pytest.raises(SavedModelError, match=r"its base tiny:llama has weights [0-9a-f]{12} here, it was trained on 000000000000"):
+            opener(tmp_path / "run")
