@@ -96,13 +96,14 @@ def _one(name: str, source: str, settings: list[str], graph: KnowledgeGraph, see
     """Make one set from one source."""
     from raykg.config.choice import Chosen, config_class
     from raykg.config.load import load, to_dict
-    from raykg.data.question_set import write_questions
+    from raykg.data.prepare import file_hashes, make_questions
 
     folder = "raykg.data.sources"
     cfg = Chosen(folder, source, load(config_class(folder, source), None, settings))
     about = {"set": name, "source": source, "config": to_dict(cfg.config), "kg_version": graph.version, "seed": seed}
+    about["files"] = file_hashes([cfg])
     with _telling(f"questions: {name}"):
-        return write_questions(cfg.method()(cfg.config).dataset(graph.root, graph.version, seed), out / name, about)
+        return make_questions(cfg, graph, seed, out / name, about)
 
 
 def _prepare(cfg: QuestionsConfig, graph: KnowledgeGraph, seed: int, out: Path) -> dict[str, QuestionSet]:

@@ -9,8 +9,9 @@ rows without a plan. All of it streams through Ray Data; only a few columns (cha
 
 from __future__ import annotations
 
+import hashlib
 import logging
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -29,6 +30,7 @@ from raykg.data.questions_config import ParaphraseConfig, QuestionsConfig
 if TYPE_CHECKING:
     from ray.data import Dataset
 
+    from raykg.config.schema import Chosen
     from raykg.kg.graph import KnowledgeGraph
 
 log = logging.getLogger(__name__)
@@ -65,12 +67,12 @@ def prepare_questions(
         DataError: a source gives no rows, or training has none left.
         QuestionFileError: a user's file cannot be read.
     """
-    about = {"config": to_dict(cfg), "kg_version": graph.version, "seed": seed}
+    about = {"config": to_dict(cfg), "kg_version": graph.version, "seed": seed, "files": file_hashes([cfg.train, *cfg.test])}
     names = _names([source.name for source in cfg.test])
     raw = {}
     for name, source in zip(names, cfg.test, strict=True):
-        dataset = source.method()(source.config).dataset(graph.root, graph.version, seed)
-        raw[name] = write_questions(dataset, folder / "raw" / f"test-{name}", about | {"set": f"test-{name}", "source": source.name})
+        note = about | {"set": f"test-{name}", "source": source.name}
+        raw[name] = make_questions(source, graph, seed, folder / "raw" / f"test-{name}", note)
     train, validation = _train(cfg, graph, seed, folder, about, raw)
     if cfg.paraphrase is not None:
         if paraphraser is None:
@@ -83,13 +85,31 @@ def prepare_questions(
     return QuestionSets(train, validation, tests)
 
 
+def make_questions(source: Chosen, graph: KnowledgeGraph, seed: int, folder: Path, about: Mapping[str, Any]) -> QuestionSet:
+    """Return what a source gives as a set; a set that was written with the same `about` is opened, and the source not asked at all."""
+    if (found := existing(folder, about)) is not None:
+        return found
+    return write_questions(source.method()(source.config).dataset(graph.root, graph.version, seed), folder, about)
+
+
+def file_hashes(sources: Iterable[Chosen]) -> dict[str, str]:
+    """Return the SHA-256 of the local files that sources read, by path: a file that has changed is another source."""
+    hashes = {}
+    for source in sources:
+        for file in source.method()(source.config).files():
+            if file.is_file():
+                with file.open("rb") as stream:
+                    hashes[str(file)] = hashlib.file_digest(stream, "sha256").hexdigest()
+    return hashes
+
+
 def _train(
     cfg: QuestionsConfig, graph: KnowledgeGraph, seed: int, folder: Path, about: dict[str, Any], tests: Mapping[str, QuestionSet]
 ) -> tuple[QuestionSet, QuestionSet | None]:
     whole = folder / "raw" / "train"
     chains = np.unique(np.concatenate([test.to_table(["chain"])["chain"].to_numpy() for test in tests.values()]))
     source = cfg.train
-    pool = write_questions(source.method()(source.config).dataset(graph.root, graph.version, seed), whole, about | {"set": "train pool"})
+    pool = make_questions(source, graph, seed, whole, about | {"set": "train pool"})
     columns = pool.to_table(["id", "chain", "wording", "plan"])
     reasons = _reasons(columns, chains, cfg.hold_out_wordings)
     counts = {name: int(np.sum(rows)) for name, rows in reasons.items()}

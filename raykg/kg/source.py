@@ -13,6 +13,7 @@ import json
 import logging
 import re
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -83,6 +84,24 @@ def open_graph(cfg: GraphConfig, storage: Path) -> KnowledgeGraph:
     graph = _build(cfg, store)
     _write_note(note, graph.version, cfg)
     return graph
+
+
+def file_hashes(cfg: GraphConfig) -> dict[str, str]:
+    """Return the SHA-256 of the local files that a graph is imported from, by path.
+
+    Empty for built-in graphs, for stores, whose versions never change, and for files that are not there any more.
+    """
+    from raykg.kg.files import expand
+
+    if cfg.source.startswith(_BUILTIN) or cfg.version != "latest" or _is_store(Path(cfg.source)):
+        return {}
+    found: dict[str, str] = {}
+    for source in filter(None, (cfg.source, cfg.entities, cfg.closed_vocabulary)):
+        if "://" in source:
+            continue
+        with suppress(KgError):
+            found |= {file.path: file.fingerprint() for file in expand([source])}
+    return found
 
 
 def graph_name(source: str) -> str:

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 
 from raykg.config.load import from_dict, to_dict
 from raykg.train import launch
-from raykg.train.errors import TrainError
+from raykg.train.errors import StageChanged, TrainError
 from raykg.train.finetune_config import FinetuneConfig
 from raykg.train.run_folder import RunFolder, digest, read_metrics, write_text
 from raykg.train.story import Listener, LogListener
@@ -51,7 +51,7 @@ class Finetune:
     Not supported: storage that is not a file system which every node sees.
 
     Raises:
-        StageChanged: a run of this name has other settings.
+        StageChanged: a run of this name has other settings, or a file that it was made from has changed.
         TrainError: the machine is too small, or training failed for good.
         KgError, DataError, ModelReferenceError: an input is not what it must be.
     """
@@ -77,23 +77,26 @@ class Finetune:
 
         def run() -> Done:
             from raykg.kg.linking import Linker
-            from raykg.kg.source import open_graph
+            from raykg.kg.source import file_hashes, open_graph
 
+            files = file_hashes(self.cfg.graph)
             graph = open_graph(self.cfg.graph, self.storage)
             Linker(graph).link("warm up")
             sizes = {"nodes": graph.num_entities, "relations": graph.num_relations, "triples": graph.num_triples}
-            return {"root": str(graph.root), "version": graph.version, **sizes}
+            return {"root": str(graph.root), "version": graph.version, **sizes, "files": files}
 
-        return self._stage(
+        from raykg.kg.source import file_hashes
+
+        done = self._stage(
             "graph", self.cfg.budgets.graph, self._bound("graph"), run, lambda it: f"{it['triples']:,} triples, version {it['version']}"
         )
+        return self._unchanged("graph", done, file_hashes(self.cfg.graph))
 
     def setup_questions(self, graph: Done) -> Done:
         """Make the question sets: tests, then what training may see."""
 
         def run() -> Done:
             from raykg.answer.paraphrase import Paraphraser
-            from raykg.data.prepare import prepare_questions
             from raykg.kg.graph import KnowledgeGraph
 
             opened = KnowledgeGraph.open(graph["root"], graph["version"])
@@ -107,16 +110,20 @@ class Finetune:
                 "test_rows": sum(test.num_rows for test in sets.tests.values()),
                 "left_out": dict(sets.train.about.get("left_out", {})),
                 "findings": list(sets.train.about.get("findings", [])),
+                "files": sets.train.about["files"],
             }
 
+        from raykg.data.prepare import file_hashes, prepare_questions
+
         depends_on = [self._bound("questions"), graph["version"], self.cfg.run.seed]
-        return self._stage(
+        done = self._stage(
             "questions",
             self.cfg.budgets.questions,
             depends_on,
             run,
             lambda it: f"{it['rows']:,} to train on, {it['test_rows']:,} to be tested on",
         )
+        return self._unchanged("questions", done, file_hashes([self.cfg.questions.train, *self.cfg.questions.test]))
 
     def setup_model(self) -> Done:
         """Get the base model once for all workers of this node."""
@@ -235,6 +242,20 @@ class Finetune:
             report=path,
             example=str(example),
         )
+
+    def _unchanged(self, name: str, done: Done, now: Mapping[str, str]) -> Done:
+        """Return what a stage left, if the files that it read are still the same; files that are gone do not matter any more.
+
+        Raises:
+            StageChanged: naming the file.
+        """
+        for file, hashed in done.get("files", {}).items():
+            if now.get(file, hashed) != hashed:
+                raise StageChanged(
+                    f"{file}: has changed since {self.folder.path} read it ({name}): "
+                    "restore it, choose another run.name, or start anew with run.resume=never"
+                )
+        return done
 
     def _bound(self, section: str) -> dict[str, Any]:
         return {key: value for key, value in self.folder.settings.items() if key.startswith(f"{section}.")}

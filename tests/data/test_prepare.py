@@ -7,6 +7,7 @@ from raykg.data.errors import DataError
 from raykg.data.masking import held_out
 from raykg.data.prepare import prepare_questions
 from raykg.data.questions_config import QuestionsConfig
+from raykg.data.sources.generated import Generated
 
 TRAIN = {"name": "generated", "count": 300, "split": "all", "wordings": "movies", "wordings_per_plan": 3, "kinds": {"path": 1.0}}
 
@@ -55,10 +56,22 @@ def test_two_tests_of_one_source_have_names_of_their_own(sets):
     assert list(sets.tests) == ["generated", "generated-2"]
 
 
-def test_the_same_again_is_opened(sets, films, ray_session):
+def test_the_same_again_is_opened(sets, films, ray_session, monkeypatch):
     folder = sets.train.folder.parent
+    monkeypatch.setattr(Generated, "dataset", lambda *arguments: pytest.fail("asked again"))
     again = prepare_questions(config(), films, 0, folder)
     assert (again.train.version, again.train.about) == (sets.train.version, sets.train.about)
+
+
+def test_a_changed_file_is_another_source(films, tmp_path, ray_session):
+    file = tmp_path / "mine.jsonl"
+    file.write_text('{"question": "who directed Alien?", "plan": "Alien > directed by"}\n')
+    mine = config(test=[{"name": "file", "path": str(file), "recover": False}])
+    before = prepare_questions(mine, films, 0, tmp_path / "sets").tests["file"]
+    file.write_text('{"question": "who directed Aliens?", "plan": "Aliens > directed by"}\n')
+    after = prepare_questions(mine, films, 0, tmp_path / "sets").tests["file"]
+    assert before.about["files"] != after.about["files"]
+    assert after.to_table(["question"])["question"].to_pylist() == ["who directed Aliens?"]
 
 
 def test_training_without_rows_is_refused(films, tmp_path, ray_session):

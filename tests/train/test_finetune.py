@@ -11,6 +11,10 @@ from typing import Any
 import pytest
 
 from raykg.config.load import from_dict, to_dict
+from raykg.data import prepare
+from raykg.data.question_set import write_table
+from raykg.data.questions import question_table
+from raykg.data.questions_config import QuestionsConfig
 from raykg.train import finetune, launch
 from raykg.train.errors import StageChanged
 from raykg.train.finetune import cut_notes, run_finetune, training_facts
@@ -131,6 +135,38 @@ def test_seconds_of_steps_without_a_record_are_counted() -> None:
     step = {"kind": "step", "steps": 6, "loss": 0.5, "step_seconds": 20.0, "data_wait": 0.0, "memory_bytes": 0.0, **counted}
     facts = training_facts([{**step, "step": 3}, {**step, "step": 6}])
     assert (facts["minutes"], facts["tokens a second"]) == ("2.0", "3")
+
+
+def test_a_graph_file_that_has_changed_since_is_not_ignored(tmp_path: Path) -> None:
+    file = tmp_path / "kb.tsv"
+    file.write_text("a\tr\tb\n")
+    cfg = config(tmp_path, graph={"source": str(file)})
+    first = finetune.Finetune(cfg, LogListener(), "").setup_graph()
+    assert finetune.Finetune(cfg, LogListener(), "").setup_graph() == first
+    file.write_text("a\tr\tc\n")
+    with pytest.raises(StageChanged, match=r"kb.tsv: has changed since .*first read it \(graph\): restore it, choose another run.name"):
+        finetune.Finetune(cfg, LogListener(), "").setup_graph()
+    file.unlink()  # what is gone cannot have changed: the version is in the store
+    assert finetune.Finetune(cfg, LogListener(), "").setup_graph() == first
+
+
+def test_a_question_file_that_has_changed_since_is_not_ignored(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    graph, file = film_graph(tmp_path / "films"), tmp_path / "mine.csv"
+    file.write_text("question,answers\nwho?,x\n")
+    questions = {"train": {"name": "file", "path": str(file)}, "test": [{"name": "generated", "split": "test"}], "validation": 0}
+    job = finetune.Finetune(config(tmp_path, questions=questions), LogListener(), "")
+
+    def prepared(cfg: QuestionsConfig, *others: object) -> prepare.QuestionSets:
+        rows = question_table({"question": ["who?"]}, source="file")
+        return prepare.QuestionSets(write_table(rows, tmp_path / "set", {"files": prepare.file_hashes([cfg.train])}), None, {})
+
+    monkeypatch.setattr(prepare, "prepare_questions", prepared)
+    opened = {"root": str(graph.root), "version": graph.version}
+    assert job.setup_questions(opened)["files"].keys() == {str(file)}
+    assert job.setup_questions(opened)["rows"] == 1
+    file.write_text("question,answers\nwho?,y\n")
+    with pytest.raises(StageChanged, match=r"mine.csv: has changed since .*\(questions\)"):
+        job.setup_questions(opened)
 
 
 def test_only_machine_and_evaluation_may_change_in_a_run(tmp_path: Path) -> None:

@@ -27,6 +27,10 @@ class QuestionSource(Protocol):
         """
         ...
 
+    def files(self) -> list[Path]:
+        """Return the local files whose content decides the rows, beside the graph; often none."""
+        ...
+
     def findings(self, rows: QuestionSet, graph_root: Path, graph_version: str) -> list[str]:
         """Return what a report should say about the written rows, a sentence each; often nothing."""
         ...

@@ -89,6 +89,10 @@ class QuestionFile:
         planned = rows.filter(expr=col("fit") == "gold")
         return planned.union(recover(rows.filter(expr=col("fit") == "none"), graph_root, graph_version, cfg.max_hops))
 
+    def files(self) -> list[Path]:
+        """Return the question file."""
+        return [Path(self.config.path)]
+
     def findings(self, rows: QuestionSet, graph_root: Path, graph_version: str) -> list[str]:
         """Return how many plans were recovered, where the file has none."""
         from raykg.data.recover import recovery_finding

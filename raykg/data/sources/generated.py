@@ -54,6 +54,8 @@ class Config:
     """A question that visits more edges in a hop is left out: its topic is a hub."""
     exclude_topic: bool = True
     """Where a walk may come back to its topic, leave the topic out (`~`), as people do: "who acted with X" does not mean X."""
+    value_joins: bool = False
+    """Also ask along equal values, as "who wrote films as long as X": possible over any literal, seldom what anybody wants to know."""
     topics_bracketed: bool = False
     """Write topics as [name], as MetaQA publishes them."""
     wordings: Text | None = None
@@ -98,6 +100,11 @@ class Generated:
         numbers = ray.data.range(self.config.count, override_num_blocks=blocks)
         return numbers.map_batches(cast("Callable[..., Any]", _rows), fn_kwargs={"plain": plain}, batch_format="pyarrow", batch_size=None)
 
+    def files(self) -> list[Path]:
+        """Return the author's wordings, where they are a file of one's own."""
+        own = Path(self.config.wordings) if self.config.wordings is not None else None
+        return [own] if own is not None and own.is_file() else []
+
     def findings(self, rows: QuestionSet, graph_root: Path, graph_version: str) -> list[str]:
         """Return nothing: each row was made from its plan."""
         return []
@@ -141,6 +148,7 @@ def settings(cfg: Config, seed: int) -> Any:  # noqa: ANN401 - a type of another
         max_answers=cfg.max_answers,
         max_edges=cfg.max_edges,
         exclude_topic=cfg.exclude_topic,
+        value_joins=cfg.value_joins,
         topics_bracketed=cfg.topics_bracketed,
         wordings=cfg.wordings,
         wordings_per_plan=cfg.wordings_per_plan,

@@ -78,7 +78,7 @@ class MetaQA:
         import ray.data
 
         where = {"root": str(graph_root), "version": graph_version}
-        files = [Path(self.config.folder) / f"{hops}-hop" / f"{self.config.split}.txt" for hops in self.config.hops]
+        files = self.files()
         _check(files, **where)
         items = [{"file": str(file.resolve()), "hops": hops} for file, hops in zip(files, self.config.hops, strict=True)]
         drawn = where | {"seed": seed, "count": self.config.count, "gold": not self.config.recover}
@@ -89,6 +89,10 @@ class MetaQA:
         from raykg.data.recover import recover
 
         return recover(rows, graph_root, graph_version, self.config.max_hops)
+
+    def files(self) -> list[Path]:
+        """Return the file of each number of hops."""
+        return [Path(self.config.folder) / f"{hops}-hop" / f"{self.config.split}.txt" for hops in self.config.hops]
 
     def findings(self, rows: QuestionSet, graph_root: Path, graph_version: str) -> list[str]:
         """Return how many plans were recovered, and how many of them are what the type column means."""
