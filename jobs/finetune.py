@@ -1,4 +1,4 @@
-"""Teach a language model what a knowledge graph knows: graph -> questions -> fine-tuning -> evaluation -> report.
+r"""Teach a language model what a knowledge graph knows: graph -> questions -> fine-tuning -> evaluation -> report.
 
 On this machine:
 
@@ -7,7 +7,7 @@ On this machine:
 
 On a cluster whose nodes share a folder, from a checkout, with Ray's own command line:
 
-    ray job submit --working-dir . -- \\
+    ray job submit --working-dir . -- \
         python jobs/finetune.py jobs/configs/finetune/quickstart.yaml resources.address=auto run.storage=/shared/runs
 
 The same as `raykg train`; everything it does is in `raykg/train/finetune.py`.
