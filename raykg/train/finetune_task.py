@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
+import pyarrow.compute as pc
 import torch
 from torch import nn
 
@@ -120,7 +121,7 @@ class FinetuneTask:
             return dict.fromkeys(_WATCHED, (0.0, 0.0))
         strategy, topics = self._answering(model)
         table = evaluate(strategy, rows, topics, chunk=self._cfg.evaluation.batch).table
-        return {name: (float(pa.compute.sum(table[name]).as_py() or 0.0), float(rows.num_rows)) for name in _WATCHED}
+        return {name: (float(pc.sum(table[name]).as_py() or 0.0), float(pc.count(table[name]).as_py())) for name in _WATCHED}
 
     def export(self, model: nn.Module, folder: Path) -> None:
         """Write a model folder that `raykg ask` opens."""

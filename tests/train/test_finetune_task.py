@@ -69,6 +69,14 @@ def test_workers_share_the_held_out_rows(tmp_path: Path, graph: KnowledgeGraph) 
     assert {count for _, count in found.values()} == {3.0}
 
 
+def test_a_metric_that_does_not_apply_is_not_measured(tmp_path: Path, graph: KnowledgeGraph) -> None:
+    reads = {"contenders": [{"strategy": {"name": "read", "max_tokens": 2}, "topics": "linked"}]}
+    task = make(tmp_path, graph, evaluation=reads)
+    found = task.evaluate(task.model().eval(), step=1)
+    assert found["set_match"][1] == 3.0
+    assert found["executable"] == (0.0, 0.0)  # there are no plans: the loop leaves it out, a rate of 0 would be a claim
+
+
 def test_what_is_exported_opens(tmp_path: Path, graph: KnowledgeGraph) -> None:
     task = make(tmp_path, graph)
     task.export(task.model(), tmp_path / "export")
