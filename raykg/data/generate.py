@@ -57,6 +57,7 @@ class Settings:
     max_answers: int = 50
     max_edges: int = 1000
     exclude_topic: bool = True
+    value_joins: bool = False
     topics_bracketed: bool = False
     wordings: str | None = None
     wordings_per_plan: int | None = None
@@ -94,7 +95,8 @@ class Generator:
                 raise DataError(f"relation {name!r}: '?' before a digit stands for an entity in plans, rename the relation")
         self.graph, self.settings, self.table = graph, settings, StepTable(graph)
         kinds = np.array([settings.kinds.get(kind, 0.0) for kind in KINDS], dtype=np.float64)
-        self.sampler = Sampler(self.table, kinds, np.array(settings.hops, dtype=np.float64), exclude_topic=settings.exclude_topic)
+        hops = np.array(settings.hops, dtype=np.float64)
+        self.sampler = Sampler(self.table, kinds, hops, exclude_topic=settings.exclude_topic, value_joins=settings.value_joins)
         self.wordings = Wordings(graph.relation_names, settings.wordings, relation_nouns(graph, self.table))
         self._forms: dict[bytes, tuple[Any, str, str]] = {}
         self._questions = lru_cache(maxsize=200_000)(self._question)

@@ -61,9 +61,12 @@ class Sampler:
     Not supported: operands of intersections and exclusions that are longer than one hop.
     """
 
-    def __init__(self, table: StepTable, kinds: NDArray[np.float64], hops: NDArray[np.float64], *, exclude_topic: bool) -> None:
+    def __init__(
+        self, table: StepTable, kinds: NDArray[np.float64], hops: NDArray[np.float64], *, exclude_topic: bool, value_joins: bool = True
+    ) -> None:
         """Take the weights of `KINDS` and of one, two and three hops; kinds that need numbers are left out where the graph has none."""
-        self.table, self.shapes, self.hops, self.exclude_topic = table, Shapes(table), hops, exclude_topic
+        self.table, self.shapes, self.hops = table, Shapes(table), hops
+        self.exclude_topic, self.value_joins = exclude_topic, value_joins
         self.kinds = kinds.copy()
         if not len(self.shapes.numeric):
             self.kinds[[FILTER, SUPERLATIVE, COMPARISON]] = 0
@@ -108,16 +111,17 @@ class Sampler:
         group = self._start(draws, "start", draws.among(self._weights, "first step"))
         topic = self.table.node[group]
         steps = np.full((len(kind), MAX_HOPS), -1, dtype=np.int64)
-        node = topic
+        node, apt = topic, np.ones(len(kind), dtype=np.bool_)
         for hop in range(MAX_HOPS):
             here = hop < wanted
             if hop:
+                apt &= self.value_joins | ~here | ~self.table.graph.is_literal[node]
                 group = self._leave(node, draws, hop)
             steps[here, hop] = self.table.step[group[here]]
             node = np.where(here, self.table.pick(group, draws.unit("neighbour", hop)), node)
         sample.topic[rows] = topic[rows]
         sample.shape[rows, STEPS] = steps[rows]
-        sample.good[rows] = True
+        sample.good[rows] = apt[rows]
         numbers = np.isin(kind, (FILTER, SUPERLATIVE))
         if numbers.any():
             self._numbers(sample, draws, numbers, node)
@@ -137,7 +141,7 @@ class Sampler:
         superlative = sample.shape[:, KIND] == SUPERLATIVE
         sample.shape[rows, OPERATION] = np.where(superlative, best, compared)[rows]
         sample.value[rows & superlative] = -1
-        sample.good[rows] = (found >= 0)[rows]
+        sample.good[rows] &= (found >= 0)[rows]
 
     def _numeric_group(self, node: Ints, draws: Draws) -> tuple[Ints, Ints]:
         """Return a numeric relation of each node and its group, -1 where the node has none: the first it has, from a random one on."""

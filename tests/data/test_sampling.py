@@ -27,6 +27,22 @@ def test_all_steps_begin_walks_though_some_are_rare(film_steps):
     assert share.min() > 0.02, "the one self loop has a relation of its own"
 
 
+def test_walks_go_on_from_values_only_where_they_are_asked_to(film_steps):
+    literal = film_steps.graph.is_literal
+    for joins in (True, False):
+        sampler = Sampler(film_steps, np.eye(len(KINDS))[0], np.array([0, 1.0, 1.0]), exclude_topic=True, value_joins=joins)
+        sample = sampler.sample(Draws(5, np.arange(2000)), Draws(5, np.arange(2000)))
+        through = np.zeros(2000, dtype=bool)
+        for row in np.flatnonzero(sample.good):
+            steps = sample.shape[row, STEPS][sample.shape[row, STEPS] >= 0]
+            for step in steps[:-1]:  # what a step on the way gives; the last one's values are answers
+                relation = np.flatnonzero(film_steps.graph.relation_ids == step >> 1)
+                ends = film_steps.graph.heads if step & 1 else film_steps.graph.tails
+                through[row] |= literal[ends[relation]].all()
+        assert through.any() == joins
+        assert sample.good.mean() > 0.5
+
+
 def test_a_hub_is_no_likelier_than_others(tmp_path):
     """One genre with 300 films and 20 with one: topics are drawn evenly from the 21."""
     triples = [(f"f{number}", "genre", "drama") for number in range(300)] + [(f"g{number}", "genre", f"x{number}") for number in range(20)]
