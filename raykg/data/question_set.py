@@ -103,9 +103,13 @@ class QuestionSet:
         return pa.concat_tables(tables).take(pa.array(order)).combine_chunks()
 
     def to_table(self, columns: Sequence[str] | None = None) -> pa.Table:
-        """Return all rows, for sets that fit into memory."""
+        """Return all rows, for sets that fit into memory; of a few columns nothing else is read, and nothing is kept.
+
+        Raises:
+            DamagedQuestionSet: a part was altered.
+        """
         schema = QUESTION_SCHEMA if columns is None else pa.schema([QUESTION_SCHEMA.field(name) for name in columns])
-        parts = [self._part(number).select(schema.names) for number in range(len(self._parts))]
+        parts = [_read_columns(str(self.folder / part["file"]), part["sha256"], schema) for part in self._parts]
         return pa.concat_tables([schema.empty_table(), *parts]).combine_chunks()
 
     def files(self) -> list[Path]:
@@ -130,11 +134,7 @@ def write_questions(dataset: Dataset, folder: Path, about: Mapping[str, Any]) ->
     """
     if (found := existing(folder, about)) is not None:
         return found
-    parts = folder / "parts"
-    if folder.exists():
-        (folder / _MANIFEST).unlink(missing_ok=True)
-        shutil.rmtree(parts, ignore_errors=True)
-    parts.mkdir(parents=True)
+    parts = _emptied(folder)
     dataset.context.execution_options.preserve_order = True  # rows keep their numbers' order, whatever finishes first
     dataset.write_parquet(str(parts.resolve()), filename_provider=_part_names())
     return _seal(folder, about)
@@ -144,9 +144,7 @@ def write_table(table: pa.Table, folder: Path, about: Mapping[str, Any]) -> Ques
     """Keep a table of question rows as a set; for small sets such as tests."""
     if (found := existing(folder, about)) is not None:
         return found
-    shutil.rmtree(folder / "parts", ignore_errors=True)
-    (folder / "parts").mkdir(parents=True)
-    pq.write_table(table.cast(QUESTION_SCHEMA), folder / "parts" / "000000.parquet")
+    pq.write_table(table.cast(QUESTION_SCHEMA), _emptied(folder) / "000000.parquet")
     return _seal(folder, about)
 
 
@@ -159,13 +157,20 @@ def existing(folder: Path, about: Mapping[str, Any]) -> QuestionSet | None:
     return found if found.about == json.loads(json.dumps(about)) else None
 
 
+def _emptied(folder: Path) -> Path:
+    """Return the empty folder of a set's parts; a set that was there is gone first, so that no manifest speaks of other parts."""
+    (folder / _MANIFEST).unlink(missing_ok=True)
+    shutil.rmtree(folder / "parts", ignore_errors=True)
+    (folder / "parts").mkdir(parents=True)
+    return folder / "parts"
+
+
 def _seal(folder: Path, about: Mapping[str, Any]) -> QuestionSet:
     parts = []
     for file in sorted((folder / "parts").glob("*.parquet")):
         rows = pq.read_metadata(file).num_rows
         if rows:
-            digest = hashlib.sha256(file.read_bytes()).hexdigest()
-            parts.append({"file": f"parts/{file.name}", "rows": rows, "bytes": file.stat().st_size, "sha256": digest})
+            parts.append({"file": f"parts/{file.name}", "rows": rows, "bytes": file.stat().st_size, "sha256": _sha256(file)})
     if not parts:
         raise DataError(f"{folder}: no question came out; ask for more, raise max_answers, or look at the graph with `raykg kg info`")
     version = hashlib.sha256(json.dumps([part["sha256"] for part in parts]).encode()).hexdigest()[:16]
@@ -193,7 +198,20 @@ def _part_names() -> Any:  # noqa: ANN401 - Ray's class, which may not be named 
 
 @lru_cache(maxsize=64)
 def _read_part(file: str, sha256: str) -> pa.Table:
-    if hashlib.sha256(Path(file).read_bytes()).hexdigest() != sha256:
+    return _read_columns(file, sha256, QUESTION_SCHEMA).combine_chunks()
+
+
+def _read_columns(file: str, sha256: str, schema: pa.Schema) -> pa.Table:
+    _verify(file, sha256)
+    return pq.read_table(file, columns=schema.names, memory_map=True).select(schema.names).cast(schema)
+
+
+@lru_cache(maxsize=4096)
+def _verify(file: str, sha256: str) -> None:
+    if _sha256(Path(file)) != sha256:
         raise DamagedQuestionSet(f"{file}: its content is not what the manifest says (sha256): delete the set and make it anew")
-    table = pq.read_table(file, memory_map=True)
-    return table.cast(QUESTION_SCHEMA).combine_chunks()
+
+
+def _sha256(file: Path) -> str:
+    with file.open("rb") as stream:
+        return hashlib.file_digest(stream, "sha256").hexdigest()

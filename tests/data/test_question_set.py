@@ -3,6 +3,7 @@ import json
 import numpy as np
 import pytest
 
+from raykg.data import question_set
 from raykg.data.errors import DamagedQuestionSet, DataError
 from raykg.data.question_set import QuestionSet, existing, write_questions, write_table
 from raykg.data.questions import empty_questions, question_table
@@ -29,6 +30,22 @@ def test_rows_keep_their_order_over_parts(written):
     wanted = np.array([99, 0, 40, 41, 40])
     assert written.take(wanted)["question"].to_pylist() == [f"q{number}" for number in wanted]
     assert written.take([]) == empty_questions()
+
+
+def test_a_few_columns_leave_nothing_else_in_memory(tmp_path):
+    found = write_table(rows(5), tmp_path, {})
+    question_set._read_part.cache_clear()
+    assert found.to_table(["kind", "question"]).column_names == ["kind", "question"]
+    assert found.to_table().schema.equals(question_set.QUESTION_SCHEMA)
+    assert question_set._read_part.cache_info().currsize == 0
+
+
+def test_an_interrupted_rewrite_leaves_no_set(tmp_path, monkeypatch):
+    write_table(rows(5), tmp_path, {"seed": 1})
+    monkeypatch.setattr(question_set, "_seal", lambda folder, about: pytest.fail("cut off"))
+    with pytest.raises(pytest.fail.Exception):
+        write_table(rows(5), tmp_path, {"seed": 2})
+    assert existing(tmp_path, {"seed": 1}) is None
 
 
 def test_writing_the_same_again_does_nothing(written):
