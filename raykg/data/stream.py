@@ -60,10 +60,6 @@ _BLOCK = pa.schema(
 )
 
 
-class SizingError(DataError):
-    """The machine or cluster leaves no logical CPU for Ray Data beside the training workers."""
-
-
 class Questions(Protocol):
     """The part of `QuestionSet` that a stream needs."""
 
@@ -300,24 +296,6 @@ class LeftOut:
             if self._counts[name] >= self._next[name]:
                 self._next[name] = self._counts[name] * 10
                 log.warning("%d of %d rows so far were left out: %s", self._counts[name], self._seen, reason)
-
-
-def check_sizing(workers: int, cpus_per_worker: int, cluster_cpus: float) -> None:
-    """Refuse a sizing in which the workers take every logical CPU, so that no tokenising task could ever start.
-
-    Ray schedules by logical CPUs: training workers hold theirs to the end, so a pipeline without one left waits for ever, silently.
-
-    Raises:
-        SizingError: too few logical CPUs, with the arithmetic.
-    """
-    held = workers * cpus_per_worker
-    needed = held + TASK_CPUS
-    if cluster_cpus < needed:
-        raise SizingError(
-            f"resources: {workers} workers x {cpus_per_worker} CPUs hold {held} of {cluster_cpus:g} logical CPUs to the end, and Ray Data "
-            f"needs {TASK_CPUS} more to tokenise beside them ({held} + {TASK_CPUS} = {needed} > {cluster_cpus:g}), or no batch would ever "
-            f"arrive: start Ray with at least {needed} logical CPUs (they count tasks, not cores), or use fewer workers"
-        )
 
 
 def _dataset(slicer: Slicer, start_step: int, stop_step: int) -> Dataset:

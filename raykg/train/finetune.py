@@ -67,10 +67,7 @@ class Finetune:
 
     def setup_machine(self) -> None:
         """Start Ray or join it, and refuse a size in which the data would starve."""
-        from raykg.data.stream import check_sizing
-
-        cpus = launch.start_ray(self.cfg.resources, self.folder / "logs")
-        check_sizing(self.cfg.resources.workers, self.cfg.resources.cpus_per_worker, cpus)
+        launch.start_ray(self.cfg.resources, self.folder / "logs")
 
     def setup_graph(self) -> Done:
         """Import or open the graph, and build its index of names before many processes would."""

@@ -41,10 +41,10 @@ Arguments = Mapping[str, Any]  # JSON-like
 OnRecord = Callable[[Mapping[str, Any]], None]
 
 
-def start_ray(resources: ResourcesConfig, logs: Path) -> int:
+def start_ray(resources: ResourcesConfig, logs: Path) -> None:
     """Connect to `resources.address`, or start Ray here with the logical CPUs that the run needs; keep a Ray that is already there.
 
-    Returns the logical CPUs of the cluster. Token authentication stays as Ray sets it up: on, for a cluster that starts here.
+    Token authentication stays as Ray sets it up: on, for a cluster that starts here.
 
     Raises:
         TrainError: the Ray that is there has too few CPUs or GPUs; the arithmetic is in the message. Or none answers at the address.
@@ -75,7 +75,6 @@ def start_ray(resources: ResourcesConfig, logs: Path) -> int:
     ray.data.DataContext.get_current().enable_progress_bars = False
     found: dict[str, float] = dict(ray.cluster_resources())  # type: ignore[no-untyped-call]
     check_size(resources, found)
-    return int(found["CPU"])
 
 
 def check_size(resources: ResourcesConfig, cluster: Mapping[str, float]) -> None:

@@ -7,7 +7,7 @@ import pytest
 
 from raykg.data.errors import DataError
 from raykg.data.order import Order
-from raykg.data.stream import LeftOut, SizingError, Slicer, StepBatch, TokenStream, check_sizing
+from raykg.data.stream import LeftOut, Slicer, StepBatch, TokenStream
 from raykg.data.targets import TargetsConfig
 from raykg.data.tokenise import IGNORE, PLAN, READ
 from raykg.models import tiny
@@ -166,18 +166,3 @@ def test_a_task_needs_no_torch(stream: TokenStream) -> None:
     assert isinstance(stream.slicer, Slicer)
     done = subprocess.run([sys.executable, "-c", code], input=pickle.dumps(stream.slicer), capture_output=True, check=True, cwd=root)
     assert done.stdout.decode().strip() == "[]"
-
-
-@pytest.mark.parametrize(("workers", "each", "cluster"), [(2, 1, 3), (1, 2, 4.0), (4, 1, 5)])
-def test_a_sizing_with_a_cpu_to_spare_is_allowed(workers: int, each: int, cluster: float) -> None:
-    check_sizing(workers, each, cluster)
-
-
-@pytest.mark.parametrize(("workers", "each", "cluster"), [(2, 1, 2), (2, 2, 4.0), (3, 1, 2), (1, 1, 1.5)])
-def test_a_sizing_that_starves_ray_data_is_refused(workers: int, each: int, cluster: float) -> None:
-    held = workers * each
-    with pytest.raises(SizingError) as caught:
-        check_sizing(workers, each, cluster)
-    assert f"{workers} workers x {each} CPUs hold {held} of {cluster:g} logical CPUs" in str(caught.value)
-    assert f"({held} + 1 = {held + 1} > {cluster:g})" in str(caught.value)
-    assert f"at least {held + 1} logical CPUs" in str(caught.value)
