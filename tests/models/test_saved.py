@@ -36,7 +36,7 @@ def model(base: Path) -> torch.nn.Module:
     dice = torch.Generator().manual_seed(0)
     for name, parameter in adapted.named_parameters():
         if "lora_B" in name:
-            torch.nn.init.normal_(parameter, std=0.1, generator=dice)  # with 1.0 the logits, and float32's error with them, grow tenfold
+            torch.nn.init.normal_(parameter, std=0.05, generator=dice)  # the size of trained ones
     return adapted
 
 
@@ -115,7 +115,8 @@ a = PeftModel.from_pretrained(AutoModelForCausalLM.from_pretrained(base), adapte
 b = AutoModelForCausalLM.from_pretrained(merged).eval()
 ids = AutoTokenizer.from_pretrained(merged)("who directed Alien? =>", return_tensors="pt").input_ids
 with torch.no_grad():
-    assert torch.allclose(a(ids).logits, b(ids).logits, atol=1e-5)
+    apart = (a(ids).logits - b(ids).logits).abs().max().item()
+    assert apart < 1e-5, f"{apart} apart"
 assert not any(name.split(".")[0] == "raykg" for name in sys.modules)
 """
 
