@@ -9,7 +9,6 @@ rows without a plan. All of it streams through Ray Data; only a few columns (cha
 
 from __future__ import annotations
 
-import hashlib
 import logging
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -26,6 +25,7 @@ from raykg.data.masking import held_out
 from raykg.data.paraphrase import Writer, paraphrase
 from raykg.data.question_set import QuestionSet, existing, write_questions, write_table
 from raykg.data.questions_config import ParaphraseConfig, QuestionsConfig
+from raykg.kg.store import sha256
 
 if TYPE_CHECKING:
     from ray.data import Dataset
@@ -98,8 +98,7 @@ def file_hashes(sources: Iterable[Chosen]) -> dict[str, str]:
     for source in sources:
         for file in source.method()(source.config).files():
             if file.is_file():
-                with file.open("rb") as stream:
-                    hashes[str(file)] = hashlib.file_digest(stream, "sha256").hexdigest()
+                hashes[str(file)] = sha256(file)
     return hashes
 
 

@@ -12,7 +12,6 @@ from __future__ import annotations
 import hashlib
 import json
 import logging
-import os
 import shutil
 from collections.abc import Mapping, Sequence
 from functools import cached_property, lru_cache
@@ -26,6 +25,8 @@ from numpy.typing import NDArray
 
 from raykg.data.errors import DamagedQuestionSet, DataError
 from raykg.data.questions import QUESTION_SCHEMA, empty_questions
+from raykg.kg.store import sha256 as file_sha256
+from raykg.kg.store import write_atomically
 
 if TYPE_CHECKING:
     from ray.data import Dataset
@@ -170,17 +171,12 @@ def _seal(folder: Path, about: Mapping[str, Any]) -> QuestionSet:
     for file in sorted((folder / "parts").glob("*.parquet")):
         rows = pq.read_metadata(file).num_rows
         if rows:
-            parts.append({"file": f"parts/{file.name}", "rows": rows, "bytes": file.stat().st_size, "sha256": _sha256(file)})
+            parts.append({"file": f"parts/{file.name}", "rows": rows, "bytes": file.stat().st_size, "sha256": file_sha256(file)})
     if not parts:
         raise DataError(f"{folder}: no question came out; ask for more, raise max_answers, or look at the graph with `raykg kg info`")
     version = hashlib.sha256(json.dumps([part["sha256"] for part in parts]).encode()).hexdigest()[:16]
     manifest = {"format": FORMAT, "version": version, "about": json.loads(json.dumps(about)), "parts": parts}
-    temporary = folder / f".{_MANIFEST}"
-    with temporary.open("w", encoding="utf-8") as out:
-        json.dump(manifest, out, indent=1)
-        out.flush()
-        os.fsync(out.fileno())
-    temporary.replace(folder / _MANIFEST)
+    write_atomically(folder / _MANIFEST, json.dumps(manifest, indent=1))
     return QuestionSet.open(folder)
 
 
@@ -208,10 +204,5 @@ def _read_columns(file: str, sha256: str, schema: pa.Schema) -> pa.Table:
 
 @lru_cache(maxsize=4096)
 def _verify(file: str, sha256: str) -> None:
-    if _sha256(Path(file)) != sha256:
+    if file_sha256(Path(file)) != sha256:
         raise DamagedQuestionSet(f"{file}: its content is not what the manifest says (sha256): delete the set and make it anew")
-
-
-def _sha256(file: Path) -> str:
-    with file.open("rb") as stream:
-        return hashlib.file_digest(stream, "sha256").hexdigest()

@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any
 
 from raykg.eval.suites.kgqa import METRICS, Evaluation
 from raykg.eval.tables import ComparisonTable
+from raykg.kg.store import write_atomically
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -74,8 +75,10 @@ def write_report(
     parts += [_section(title, values) for title, values in sections.items()]
     parts += [f"## Prompt: {label}\n\n{_fenced(prompt)}" for label, prompt in facts.prompts.items()]
     parts.append(f"## Config\n\n{_fenced(facts.config, 'yaml')}" if facts.config else "")
-    _replace(folder / "results.json", json.dumps({"machine": machine(), "seeds": dict(facts.seeds), "table": table.to_dict()}, indent=1))
-    _replace(folder / "report.md", "\n\n".join(part for part in parts if part) + "\n")
+    write_atomically(
+        folder / "results.json", json.dumps({"machine": machine(), "seeds": dict(facts.seeds), "table": table.to_dict()}, indent=1)
+    )
+    write_atomically(folder / "report.md", "\n\n".join(part for part in parts if part) + "\n")
     return folder / "report.md"
 
 
@@ -227,9 +230,3 @@ def _installed(name: str) -> bool:
         return bool(importlib.metadata.version(name))
     except importlib.metadata.PackageNotFoundError:
         return False
-
-
-def _replace(file: Path, text: str) -> None:
-    unfinished = file.with_suffix(file.suffix + ".part")
-    unfinished.write_text(text, encoding="utf-8")
-    unfinished.replace(file)

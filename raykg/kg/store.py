@@ -14,8 +14,8 @@ import hashlib
 import json
 import os
 import shutil
-import tempfile
 import time
+import uuid
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -147,7 +147,9 @@ def scratch(store: Path) -> Path:
     for left in (store / "tmp").iterdir():  # by imports that were killed
         if time.time() - left.stat().st_mtime > _STALE:
             shutil.rmtree(left, ignore_errors=True)
-    return Path(tempfile.mkdtemp(dir=store / "tmp"))
+    folder = store / "tmp" / uuid.uuid4().hex  # becomes the version's folder: a temporary one of Python's only its owner may enter
+    folder.mkdir()
+    return folder
 
 
 def publish(
@@ -160,7 +162,7 @@ def publish(
     files = {path.name: {"bytes": path.stat().st_size, "sha256": sha256(path)} for path in sorted(folder.iterdir()) if path.is_file()}
     manifest = Manifest(version=_identity(files), parent=parent, counts=dict(counts), files=files, about=dict(about or {}))
     for path in folder.iterdir():
-        _sync(path)
+        sync(path)
     write_atomically(folder / MANIFEST, json.dumps({"format": FORMAT} | asdict(manifest), indent=1, ensure_ascii=False))
     root = store / "versions" / manifest.version
     root.parent.mkdir(parents=True, exist_ok=True)
@@ -172,7 +174,7 @@ def publish(
         if not (root / MANIFEST).is_file():
             raise
         shutil.rmtree(folder)
-    _sync(root.parent)
+    sync(root.parent)
     point_to(store, manifest.version)
     return manifest.version
 
@@ -184,16 +186,17 @@ def point_to(store: Path, version: str) -> None:
 
 def write_atomically(path: Path, text: str) -> None:
     """Write a small text file so that readers see the old or the new content and never a part."""
-    with tempfile.NamedTemporaryFile("w", encoding="utf-8", dir=path.parent, prefix=path.name, delete=False) as file:
-        try:
+    scratch = path.with_name(f".{path.name}.{uuid.uuid4().hex}")  # not a temporary file of Python's: those only their owner may read
+    try:
+        with scratch.open("w", encoding="utf-8") as file:
             file.write(text)
             file.flush()
             os.fsync(file.fileno())
-            Path(file.name).replace(path)
-        except BaseException:
-            Path(file.name).unlink(missing_ok=True)
-            raise
-    _sync(path.parent)
+        scratch.replace(path)
+    except BaseException:
+        scratch.unlink(missing_ok=True)
+        raise
+    sync(path.parent)
 
 
 def sha256(path: Path) -> str:
@@ -260,7 +263,8 @@ def _remedy(root: Path) -> str:
     return f"remove {root} and import the graph again, which makes the same version"
 
 
-def _sync(path: Path) -> None:
+def sync(path: Path) -> None:
+    """Wait until a file's content, or a folder's list of names, is on disk."""
     descriptor = os.open(path, os.O_RDONLY)
     try:
         os.fsync(descriptor)

@@ -14,7 +14,6 @@ The state of the random generators is not stored: the loop seeds them anew at ea
 
 from __future__ import annotations
 
-import hashlib
 import json
 import logging
 import math
@@ -25,6 +24,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+from raykg.kg.store import sha256, sync, write_atomically
 from raykg.train.errors import CheckpointError
 
 _log = logging.getLogger(__name__)
@@ -68,14 +68,10 @@ def commit(root: Path, position: Position) -> Path:
         with file.open("rb") as stream:
             os.fsync(stream.fileno())
         files[file.relative_to(partial).as_posix()] = {"bytes": file.stat().st_size, "sha256": sha256(file)}
-    text = json.dumps({"format": FORMAT, **asdict(position), "files": files}, indent=1)
-    with (partial / _MANIFEST).open("w", encoding="utf-8") as stream:
-        stream.write(text)
-        stream.flush()
-        os.fsync(stream.fileno())
+    write_atomically(partial / _MANIFEST, json.dumps({"format": FORMAT, **asdict(position), "files": files}, indent=1))
     shutil.rmtree(final, ignore_errors=True)
     partial.rename(final)
-    _sync_folder(root)
+    sync(root)
     return final
 
 
@@ -149,12 +145,6 @@ def prune(root: Path, keep: int) -> None:
             shutil.rmtree(folder, ignore_errors=True)
 
 
-def sha256(file: Path) -> str:
-    """Return a file's SHA-256 in hexadecimal."""
-    with file.open("rb") as stream:
-        return hashlib.file_digest(stream, "sha256").hexdigest()
-
-
 def _score(metrics: Mapping[str, float]) -> float | None:
     for name, value in metrics.items():
         return -float(value) if name.endswith("_loss") else float(value)
@@ -175,11 +165,3 @@ def _unlisted(folder: Path, files: Mapping[str, Any]) -> str | None:
         if path.is_file() and name != _MANIFEST and name not in files:
             return name
     return None
-
-
-def _sync_folder(folder: Path) -> None:
-    descriptor = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

@@ -17,10 +17,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from raykg.config.load import from_dict, to_dict
+from raykg.kg.store import sha256, write_atomically
 from raykg.train import launch
 from raykg.train.errors import StageChanged, TrainError
 from raykg.train.finetune_config import FinetuneConfig
-from raykg.train.run_folder import RunFolder, digest, read_metrics, write_text
+from raykg.train.run_folder import RunFolder, digest, read_metrics
 from raykg.train.story import Listener, LogListener
 
 if TYPE_CHECKING:
@@ -63,7 +64,7 @@ class Finetune:
         self.storage = Path(cfg.run.storage).absolute()
         self.folder = RunFolder(self.storage / cfg.run.name, bound | {"run": {"seed": cfg.run.seed}}, cfg.run.resume)
         self.config_text = config_text
-        write_text(self.folder / "config.yaml", config_text)
+        write_atomically(self.folder / "config.yaml", config_text)
 
     def setup_machine(self) -> None:
         """Start Ray or join it, and refuse a size in which the data would starve."""
@@ -167,7 +168,7 @@ class Finetune:
             target = self.folder / "model"
             shutil.rmtree(target, ignore_errors=True)
             shutil.copytree(best / "export", target)
-            weights = digest([checkpoint.sha256(file) for file in sorted(target.rglob("*.safetensors"))])
+            weights = digest([sha256(file) for file in sorted(target.rglob("*.safetensors"))])
             return {"model": str(target), "identity": weights, "step": position.step, "metrics": dict(position.metrics)}
 
         done = self._stage("train", self.cfg.budgets.train, identity, run, lambda it: f"checkpoint of step {it['step']} taken")

@@ -17,6 +17,7 @@ from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, Literal
 
+from raykg.kg.store import write_atomically
 from raykg.train.errors import StageChanged, TrainError
 
 _SETTINGS = "settings.json"
@@ -46,7 +47,7 @@ class RunFolder:
         elif resume == "must":
             raise TrainError(f"{self.path}: there is no run to resume: leave --resume out to start one")
         (self.path / "stages").mkdir(parents=True, exist_ok=True)
-        write_text(stored, json.dumps(self.settings, indent=1) + "\n")
+        write_atomically(stored, json.dumps(self.settings, indent=1) + "\n")
 
     def __truediv__(self, name: str) -> Path:
         return self.path / name
@@ -68,7 +69,7 @@ class RunFolder:
             mark.unlink()
         started = time.time()
         result = run()
-        write_text(mark, json.dumps({"key": key, "result": result, "seconds": round(time.time() - started, 1)}) + "\n")
+        write_atomically(mark, json.dumps({"key": key, "result": result, "seconds": round(time.time() - started, 1)}) + "\n")
         return result, True
 
     def seconds(self) -> dict[str, float]:
@@ -103,13 +104,6 @@ def flatten(settings: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
 def digest(value: object) -> str:
     """Return a SHA-256 of a JSON-like value, whatever the order of its keys."""
     return hashlib.sha256(json.dumps(value, sort_keys=True).encode()).hexdigest()
-
-
-def write_text(file: Path, text: str) -> None:
-    """Write a small file so that it is whole or as it was."""
-    partial = file.with_name(f".{file.name}.partial")
-    partial.write_text(text, encoding="utf-8")
-    partial.replace(file)
 
 
 def read_metrics(path: Path) -> list[dict[str, Any]]:

@@ -120,6 +120,15 @@ def test_scratch_that_a_killed_import_left_is_removed_after_a_week(tmp_path):
     assert not left.exists() and recent.exists()
 
 
+def test_what_is_written_may_be_read_by_whom_the_umask_allows(tmp_path):
+    plain = tmp_path / "plain"
+    plain.mkdir()
+    (plain / "file").touch()
+    folder = store.scratch(tmp_path)
+    store.write_atomically(folder / "latest", "x")
+    assert (folder.stat().st_mode, (folder / "latest").stat().st_mode) == (plain.stat().st_mode, (plain / "file").stat().st_mode)
+
+
 def test_a_failed_atomic_write_keeps_the_old_text(tmp_path, monkeypatch):
     path = tmp_path / "latest"
     store.write_atomically(path, "old")
