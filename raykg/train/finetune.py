@@ -75,9 +75,8 @@ class Finetune:
 
         def run() -> Done:
             from raykg.kg.linking import Linker
-            from raykg.kg.source import file_hashes, open_graph
+            from raykg.kg.source import open_graph
 
-            files = file_hashes(self.cfg.graph)
             graph = open_graph(self.cfg.graph, self.storage)
             Linker(graph).link("warm up")
             sizes = {"nodes": graph.num_entities, "relations": graph.num_relations, "triples": graph.num_triples}
@@ -85,10 +84,11 @@ class Finetune:
 
         from raykg.kg.source import file_hashes
 
+        files = file_hashes(self.cfg.graph)
         done = self._stage(
             "graph", self.cfg.budgets.graph, self._bound("graph"), run, lambda it: f"{it['triples']:,} triples, version {it['version']}"
         )
-        return self._unchanged("graph", done, file_hashes(self.cfg.graph))
+        return self._unchanged("graph", done, files)
 
     def setup_questions(self, graph: Done) -> Done:
         """Make the question sets: tests, then what training may see."""
