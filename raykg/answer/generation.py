@@ -18,6 +18,7 @@ from __future__ import annotations
 import copy
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from raykg.answer.question import AnswerError
@@ -26,6 +27,18 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 SHARED_PREFIX = 16  # tokens; copying a shorter shared prefix into each batch costs about what computing it does
+
+
+@dataclass(frozen=True, slots=True)
+class TooLong:
+    """Stands for the text of a prompt that the model has no positions for; the model was not asked."""
+
+    tokens: int  # of the prompt
+    allowed: int  # the model's positions less the new tokens
+
+    def __str__(self) -> str:
+        """Say what is wrong and what to do."""
+        return f"the question is too long: its prompt has {self.tokens} tokens, at most {self.allowed} fit: shorten it"
 
 
 class Generator:
@@ -50,33 +63,34 @@ class Generator:
         ends = [] if ends is None else [ends] if isinstance(ends, int) else list(ends)
         self._ends = frozenset(ends) | ({tokenizer.eos_token_id} - {None})
 
-    def generate(self, prompts: Sequence[str], max_new_tokens: int = 32, stop: str | None = None) -> list[str]:
+    def generate(self, prompts: Sequence[str], max_new_tokens: int = 32, stop: str | None = None) -> list[str | TooLong]:
         """Return the greedy continuation of each prompt, cut before its first `stop`, in the prompts' order.
 
+        A prompt that the model has no positions for gets `TooLong` in the place of a text; the others are answered all the same.
+
         Raises:
-            AnswerError: a prompt is empty, or too long for the model's positions.
+            AnswerError: a prompt is empty, or the new tokens alone leave no room in the model's positions.
         """
-        encoded = self._encode(prompts, max_new_tokens)
-        texts = [""] * len(encoded)
+        places, encoded, texts = self._encode(prompts, max_new_tokens)
         with _answering(self.model):
             shared = _shared_length(encoded) if len(encoded) > 1 else 0
             prefix = self._prefix(encoded[0][:shared]) if shared >= SHARED_PREFIX else None
             for rows in _by_length(encoded, self.batch):
                 written = self._greedy([encoded[row] for row in rows], max_new_tokens, stop, prefix)
                 for row, tokens in zip(rows, written, strict=True):
-                    texts[row] = self._text(tokens, stop)
+                    texts[places[row]] = self._text(tokens, stop)
         return texts
 
     def generate_beams(self, prompts: Sequence[str], max_new_tokens: int, stop: str | None, beams: int) -> list[list[str]]:
-        """Return the `beams` best continuations of each prompt, best first, without repeats.
+        """Return the `beams` best continuations of each prompt, best first, without repeats; none for a prompt that is too long.
 
         Raises:
-            AnswerError: a prompt is empty, or too long for the model's positions.
+            AnswerError: as `generate`.
         """
         import torch
 
-        encoded = self._encode(prompts, max_new_tokens)
-        texts: list[list[str]] = [[] for _ in encoded]
+        places, encoded, _ = self._encode(prompts, max_new_tokens)
+        texts: list[list[str]] = [[] for _ in prompts]
         device = next(self.model.parameters()).device
         with _answering(self.model):
             for rows in _by_length(encoded, max(1, self.batch // beams)):
@@ -89,26 +103,28 @@ class Generator:
                 self.new_tokens += sum(len(tokens) for tokens in written)
                 for place, row in enumerate(rows):
                     candidates = (self._text(tokens, stop) for tokens in written[place * beams : (place + 1) * beams])
-                    texts[row] = list(dict.fromkeys(candidates))
+                    texts[places[row]] = list(dict.fromkeys(candidates))
         return texts
 
     @property
     def _pad(self) -> int:
         return next(iter(sorted(self._ends)), 0) if self.tokenizer.pad_token_id is None else int(self.tokenizer.pad_token_id)
 
-    def _encode(self, prompts: Sequence[str], max_new_tokens: int) -> list[list[int]]:
+    def _encode(self, prompts: Sequence[str], max_new_tokens: int) -> tuple[list[int], list[list[int]], list[str | TooLong]]:
+        """Return the places of the prompts that fit, their tokens, and for each place "" or why its prompt does not fit."""
         encoded: list[list[int]] = self.tokenizer(list(prompts), add_special_tokens=False)["input_ids"] if prompts else []
+        if not all(encoded):
+            raise AnswerError(f"prompt {encoded.index([])} is empty: give a text")
         limit = getattr(self.model.config, "max_position_embeddings", None)
-        for row, tokens in enumerate(encoded):
-            if not tokens:
-                raise AnswerError(f"prompt {row} is empty: give a text")
-            if limit is not None and len(tokens) + max_new_tokens > limit:
-                raise AnswerError(
-                    f"prompt {row} ({len(tokens)} tokens) and {max_new_tokens} new tokens exceed the model's {limit} positions: shorten it"
-                )
-        self.rows += len(encoded)
-        self.prompt_tokens += sum(map(len, encoded))
-        return encoded
+        allowed = None if limit is None else limit - max_new_tokens
+        if allowed is not None and allowed < 1:
+            raise AnswerError(f"max_new_tokens ({max_new_tokens}) must be below the model's {limit} positions: a prompt needs room too")
+        texts = ["" if allowed is None or len(tokens) <= allowed else TooLong(len(tokens), allowed) for tokens in encoded]
+        places = [place for place, text in enumerate(texts) if isinstance(text, str)]
+        fitting = [encoded[place] for place in places]
+        self.rows += len(fitting)
+        self.prompt_tokens += sum(map(len, fitting))
+        return places, fitting, texts
 
     def _text(self, tokens: list[int], stop: str | None) -> str:
         end = next((place for place, token in enumerate(tokens) if token in self._ends), len(tokens))

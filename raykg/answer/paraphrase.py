@@ -57,13 +57,13 @@ class SavedPlanner:
         return open_model(Path(self.run))
 
     def __call__(self, questions: Sequence[str]) -> list[str]:
-        """Return the plan of each question in canonical form; empty where the model wrote none."""
+        """Return the plan of each question in canonical form; empty where the model wrote none or the question is too long."""
         from raykg.kg.logical_form import ParseError, parse, write
 
         plans = []
         for text in self.opened.generator.generate([plan_prompt(question) for question in questions], 64, STOP):
             try:
-                plans.append(write(parse(text.strip(), self.opened.graph)))
+                plans.append(write(parse(text.strip(), self.opened.graph)) if isinstance(text, str) else "")
             except ParseError:
                 plans.append("")
         return plans

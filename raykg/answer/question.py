@@ -18,12 +18,12 @@ from raykg.config.errors import RaykgError
 if TYPE_CHECKING:
     from raykg.kg.logical_form import Proof
 
-Status = Literal["answered", "empty", "unparsable", "unlinked", "over_budget"]
-STATUSES: tuple[Status, ...] = ("answered", "empty", "unparsable", "unlinked", "over_budget")
+Status = Literal["answered", "empty", "unparsable", "unlinked", "over_budget", "too_long"]
+STATUSES: tuple[Status, ...] = ("answered", "empty", "unparsable", "unlinked", "over_budget", "too_long")
 
 
 class AnswerError(RaykgError):
-    """Something a user can mend stops the answering: a prompt that is too long, a model without a tokenizer."""
+    """Something a user can mend stops the answering: an empty prompt, a model without a tokenizer."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,7 +53,8 @@ class Answer:
 
     Status values: `answered` (at least one answer, or a count: a count of 0 is an answer); `empty` (a plan ran and found nothing, or the
     model named nothing); `unparsable` (the text is no plan, or names a relation that the graph lacks); `unlinked` (a name in the plan, or
-    every name in the question, is nothing in the graph); `over_budget` (the executor stopped at its budget).
+    every name in the question, is nothing in the graph); `over_budget` (the executor stopped at its budget); `too_long` (the question does
+    not fit into the model, which was not asked).
     """
 
     strategy: str

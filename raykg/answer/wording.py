@@ -21,6 +21,7 @@ _WHY = {
     "unparsable": "what the model wrote is no plan",
     "unlinked": "a name is not in the graph",
     "over_budget": "the plan costs more than its budget",
+    "too_long": "the question does not fit into the model",
 }
 
 

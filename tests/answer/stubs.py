@@ -1,5 +1,9 @@
 """A generator that writes what a test says, so that strategies are tested without a model."""
 
+from raykg.answer.generation import TooLong
+
+ALLOWED = 5000  # characters of a prompt
+
 
 class Writer:
     """Answers prompts from a table; unknown prompts get the empty text. Remembers what it was asked."""
@@ -12,7 +16,7 @@ class Writer:
 
     def generate(self, prompts, max_new_tokens=32, stop=None):
         self.asked += prompts
-        return [self._text(prompt) for prompt in prompts]
+        return [self._text(prompt) if len(prompt) <= ALLOWED else TooLong(len(prompt), ALLOWED) for prompt in prompts]
 
     def generate_beams(self, prompts, max_new_tokens, stop, beams):
         self.asked_beams += prompts

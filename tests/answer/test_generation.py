@@ -4,7 +4,7 @@ import itertools
 
 import pytest
 
-from raykg.answer.generation import Generator
+from raykg.answer.generation import Generator, TooLong
 from raykg.answer.question import AnswerError
 from raykg.models import tiny
 
@@ -97,12 +97,28 @@ def test_the_training_mode_is_left_as_found(loaded, training):
     assert model.training is training
 
 
+def test_prompts_that_are_too_long_stand_back_and_the_others_are_answered(loaded):
+    generator = Generator(*loaded, batch=2)
+    expected = generator.generate(PROMPTS, 8)
+    tokens = generator.prompt_tokens
+    found = generator.generate([*PROMPTS[:2], "a" * 1017, *PROMPTS[2:], "b" * 2000], 8)
+    refused = [found.pop(2), found.pop()]
+    assert found == expected
+    assert refused == [TooLong(1017, 1016), TooLong(2000, 1016)]
+    assert str(refused[0]) == "the question is too long: its prompt has 1017 tokens, at most 1016 fit: shorten it"
+    assert (generator.rows, generator.prompt_tokens) == (2 * len(PROMPTS), 2 * tokens)
+    beams = generator.generate_beams(["a" * 1017, "a"], 8, None, beams=2)
+    assert beams == [[], *generator.generate_beams(["a"], 8, None, beams=2)]
+    assert isinstance(generator.generate(["a" * 1016], 8)[0], str)
+    assert generator.generate(["a" * 1017], 8) == [TooLong(1017, 1016)]
+
+
 def test_mistakes_are_named(loaded):
     generator = Generator(*loaded)
     with pytest.raises(AnswerError, match=r"prompt 1 is empty: give a text"):
         generator.generate(["a", ""])
-    with pytest.raises(AnswerError, match=r"prompt 0 \(1020 tokens\) and 32 new tokens exceed the model's 1024 positions"):
-        generator.generate(["a" * 1020])
+    with pytest.raises(AnswerError, match=r"max_new_tokens \(1024\) must be below the model's 1024 positions"):
+        generator.generate(["a"], 1024)
     with pytest.raises(AnswerError, match=r"batch \(0\) must be at least 1"):
         Generator(*loaded, batch=0)
     assert generator.generate([]) == []

@@ -22,7 +22,7 @@ def test_answers_in_one_line():
     assert answer_in_words(Answer(strategy="s", status="answered", answers=("0",), count=0)) == "0"
 
 
-@pytest.mark.parametrize("status", ["empty", "unparsable", "unlinked", "over_budget"])
+@pytest.mark.parametrize("status", ["empty", "unparsable", "unlinked", "over_budget", "too_long"])
 def test_every_status_has_words(status):
     assert answer_in_words(Answer(strategy="s", status=status)).startswith("no answer: ")
     assert answer_in_words(Answer(strategy="s", status=status, error="because")).endswith("(because)")

@@ -18,7 +18,7 @@ from raykg.config.schema import PositiveInt, config
 from raykg.data.prompts import STOP, closed_book_prompt, parse_read_answer
 
 if TYPE_CHECKING:
-    from raykg.answer.generation import Generator
+    from raykg.answer.generation import Generator, TooLong
     from raykg.kg.graph import KnowledgeGraph
     from raykg.kg.linking import Linker
 
@@ -62,13 +62,15 @@ class ClosedBook:
         return worded(config.prompt, None, closed_book_prompt("{question}"), INSTRUCTION, CLOSED_BOOK_EXAMPLES)
 
     def answer(self, questions: Sequence[Question]) -> list[Answer]:
-        """Return one answer per question, in order."""
+        """Return one answer per question, in order; one that is too long for the model is `too_long`."""
         started = time.perf_counter()
         texts = self.generator.generate([self.prompt(question) for question in questions], self.config.max_tokens, STOP)
         share = (time.perf_counter() - started) / max(1, len(questions))
         return [self._read(text, share) for text in texts]
 
-    def _read(self, text: str, seconds: float) -> Answer:
+    def _read(self, text: str | TooLong, seconds: float) -> Answer:
+        if not isinstance(text, str):
+            return Answer(strategy=self.name, status="too_long", error=str(text), seconds=seconds, version=self.graph.version)
         said = parse_read_answer(text, 0)
         return Answer(
             strategy=self.name,

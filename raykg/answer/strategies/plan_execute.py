@@ -5,7 +5,8 @@ Paper: CogMG: Collaborative Augmentation Between Large Language Model and Knowle
 As in CogMG a fine-tuned model turns the question into a program and an executor runs it; unlike in its demo code nothing the model wrote is
 ever evaluated as code, the plan is parsed strictly, and a count of 0 is an answer. The steps, and the status of a question that ends there:
 
-    generate -> parse (`unparsable`) -> link each name (`unlinked`) -> execute within a budget (`over_budget`, `empty`) -> prove
+    generate (`too_long`) -> parse (`unparsable`) -> link each name (`unlinked`)
+    -> execute within a budget (`over_budget`, `empty`) -> prove
 
 A name links to several candidates. Combinations of candidates are tried best first (the sum of their scores), at most `combinations` of
 them, and the first that gives anything is the answer. With topics given, names link among the topics only, so that a slip of the model's
@@ -26,7 +27,7 @@ from raykg.config.schema import NonNegativeInt, PositiveFloat, PositiveInt, conf
 from raykg.data.prompts import STOP, plan_prompt
 
 if TYPE_CHECKING:
-    from raykg.answer.generation import Generator
+    from raykg.answer.generation import Generator, TooLong
     from raykg.kg.graph import KnowledgeGraph
     from raykg.kg.linking import Candidate, Linker
     from raykg.kg.logical_form import Budget, LogicalForm, Proof, Result
@@ -82,8 +83,8 @@ class PlanExecute:
         started = time.perf_counter()
         prompts = [plan_prompt(question.text) for question in questions]
         texts = self.generator.generate(prompts, self.config.max_tokens, STOP)
-        answers = [self._ground(question, text) for question, text in zip(questions, texts, strict=True)]
-        failed = [row for row, answer in enumerate(answers) if answer.status != "answered"]
+        answers = [self._written(question, text) for question, text in zip(questions, texts, strict=True)]
+        failed = [row for row, answer in enumerate(answers) if answer.status not in ("answered", "too_long")]
         if self.config.beams > 1 and failed:
             beams = self.generator.generate_beams([prompts[row] for row in failed], self.config.max_tokens, STOP, self.config.beams)
             for row, candidates in zip(failed, beams, strict=True):
@@ -95,6 +96,11 @@ class PlanExecute:
     def run(self, plan: str, question: Question | None = None) -> Answer:
         """Return the answer to a plan that is given as text; names link among the question's topics where it has any."""
         return self._ground(question or Question(""), plan)
+
+    def _written(self, question: Question, text: str | TooLong) -> Answer:
+        if isinstance(text, str):
+            return self._ground(question, text)
+        return Answer(strategy=self.name, status="too_long", error=str(text), version=self.graph.version)
 
     def _ground(self, question: Question, text: str) -> Answer:
         """Parse, link, execute and prove one plan."""

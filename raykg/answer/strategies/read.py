@@ -20,7 +20,7 @@ from raykg.config.schema import PositiveInt, config
 from raykg.data.prompts import STOP, parse_read_answer, read_prompt
 
 if TYPE_CHECKING:
-    from raykg.answer.generation import Generator
+    from raykg.answer.generation import Generator, TooLong
     from raykg.data.ground import Facts
     from raykg.kg.graph import KnowledgeGraph
     from raykg.kg.linking import Linker
@@ -65,7 +65,7 @@ class Read:
         return worded(config.prompt, None, read_prompt("{question}", ["{facts}"]), READ_INSTRUCTION, READ_EXAMPLES)
 
     def answer(self, questions: Sequence[Question]) -> list[Answer]:
-        """Return one answer per question, in order."""
+        """Return one answer per question, in order; one that is too long for the model is `too_long`."""
         started = time.perf_counter()
         nodes = [self.topics(question) for question in questions]
         facts = [self.facts(question.text, found) for question, found in zip(questions, nodes, strict=True)]
@@ -99,7 +99,9 @@ class Read:
         bare = read_prompt(question.text, facts)
         return worded(self.config.prompt, self.generator.tokenizer, bare, READ_INSTRUCTION, READ_EXAMPLES)
 
-    def _read(self, text: str, facts: Facts) -> Answer:
+    def _read(self, text: str | TooLong, facts: Facts) -> Answer:
+        if not isinstance(text, str):
+            return Answer(strategy=self.name, status="too_long", error=str(text), version=self.graph.version)
         said = parse_read_answer(text, len(facts.texts))
         return Answer(
             strategy=self.name,

@@ -25,6 +25,13 @@ def test_answers_are_split_in_the_order_of_writing():
     assert first.version == "v1"
 
 
+def test_a_question_that_is_too_long_gets_a_status_and_the_others_their_answers():
+    first, second = make({"one": " B"}).answer([Question("x" * 6000), Question("one")])
+    assert (first.status, first.answers, first.version) == ("too_long", (), "v1")
+    assert "at most 5000 fit: shorten it" in first.error
+    assert second.answers == ("B",)
+
+
 def test_the_bare_prompt_is_that_of_fine_tuning():
     assert make({}).prompt(Question("who?")) == closed_book_prompt("who?")
 

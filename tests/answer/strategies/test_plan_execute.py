@@ -147,6 +147,15 @@ def test_further_beams_are_asked_only_for_plans_that_gave_nothing(graph, linker)
     assert len(writer.asked_beams) == 2
 
 
+def test_a_question_that_is_too_long_gets_a_status_and_the_others_their_answers(graph, linker):
+    writer = Writer({"good": "Alien > directed by"})
+    answers = PlanExecute(Config(beams=4), graph, linker, writer).answer([Question("x" * 6000), Question("good")])
+    assert [answer.status for answer in answers] == ["too_long", "answered"]
+    assert "the question is too long: its prompt has 60" in answers[0].error
+    assert (answers[0].plan, answers[0].answers, answers[0].version) == (None, (), graph.version)
+    assert writer.asked_beams == []
+
+
 def test_proofs_can_be_bounded_or_left_out(graph, linker):
     assert ask(graph, linker, "english < in language", proved=0).proof is None
     answer = ask(graph, linker, "english < in language", proved=2)

@@ -45,6 +45,14 @@ def test_the_model_reads_facts_about_the_topics_and_cites_them(graph, linker):
     assert answer.seconds > 0
 
 
+def test_a_question_that_is_too_long_gets_a_status_and_the_others_their_answers(graph, linker):
+    strategy = make(graph, linker, {"who directed Alien?": " Ridley Scott [1]"})
+    first, second = strategy.answer([Question("who directed Alien" + " x" * 3000), Question("who directed Alien?")])
+    assert (first.status, first.answers, first.citations, first.version) == ("too_long", (), (), graph.version)
+    assert "at most 5000 fit: shorten it" in first.error
+    assert second.answers == ("Ridley Scott",)
+
+
 def test_citations_outside_the_context_are_taken_out_and_counted(graph, linker):
     strategy = make(graph, linker, {"who directed Alien?": " Ridley Scott [1] [99] [0]"})
     answer = strategy.answer([Question("who directed Alien?")])[0]
