@@ -5,7 +5,8 @@
       stages/<stage>.json   written when a stage is done: the hash of what it depended on, its result, its seconds
 
 The same command run again skips what is done. A config that differs in what a done stage depended on is refused, with the keys that
-differ: silently mixing two runs would be worse than asking.
+differ: silently mixing two runs would be worse than asking. A setting that the run did not know yet, because raykg has gained it since,
+had its default. A run keeps the settings that it began with, so that what stages and checkpoints were made for still reads the same.
 """
 
 from __future__ import annotations
@@ -13,10 +14,11 @@ from __future__ import annotations
 import hashlib
 import json
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal
 
+from raykg.config.errors import ConfigErrors, Plain
 from raykg.kg.store import write_atomically
 from raykg.train.errors import StageChanged, TrainError
 
@@ -28,22 +30,33 @@ class RunFolder:
 
     Args:
         path: The folder; it need not exist.
-        settings: The config as plain values, without what may change between attempts (machine, how to resume).
+        settings: The config as plain values.
         resume: `auto`: go on with what is there; `never`: move it aside and start anew; `must`: refuse to start anew.
+        unbound: Dotted keys, of fields or whole sections, that may change between attempts (machine, how to resume).
+        complete: Fills defaults into plain values that lack keys; raises ConfigErrors where a key without default is missing.
 
     Raises:
         StageChanged: a run of this name has other settings; the message names the keys.
         TrainError: `must`, and there is nothing.
     """
 
-    def __init__(self, path: Path, settings: Mapping[str, Any], resume: Literal["auto", "never", "must"]) -> None:
+    def __init__(
+        self,
+        path: Path,
+        settings: Mapping[str, Any],
+        resume: Literal["auto", "never", "must"],
+        unbound: Sequence[str] = (),
+        complete: Callable[[Mapping[str, Any]], Mapping[str, Any]] = dict,
+    ) -> None:
         self.path = path.absolute()
-        self.settings = flatten(settings)
+        self.settings = _bound(flatten(settings), unbound)
         stored = self.path / _SETTINGS
         if resume == "never" and self.path.exists():
             self.path.rename(_aside(self.path))
         if stored.exists():
-            self._compare(json.loads(stored.read_text(encoding="utf-8")))
+            began = json.loads(stored.read_text(encoding="utf-8"))
+            self._compare(_bound(_completed(began, settings, complete), unbound))
+            self.settings = began
         elif resume == "must":
             raise TrainError(f"{self.path}: there is no run to resume: leave --resume out to start one")
         (self.path / "stages").mkdir(parents=True, exist_ok=True)
@@ -77,11 +90,10 @@ class RunFolder:
         marks = sorted((self.path / "stages").glob("*.json"), key=lambda mark: mark.stat().st_mtime)
         return {mark.stem: json.loads(mark.read_text(encoding="utf-8"))["seconds"] for mark in marks}
 
-    def _compare(self, stored: Mapping[str, Any]) -> None:
+    def _compare(self, before: Mapping[str, Any]) -> None:
+        now = _opened(self.settings)
         changed = [
-            f"{key} was {_shown(stored, key)}, is {_shown(self.settings, key)}"
-            for key in sorted({*stored, *self.settings})
-            if stored.get(key) != self.settings.get(key)
+            f"{key} was {_shown(before, key)}, is {_shown(now, key)}" for key in sorted({*before, *now}) if before.get(key) != now.get(key)
         ]
         if changed:
             listed = "; ".join(changed[:6]) + (f"; and {len(changed) - 6} more" if len(changed) > 6 else "")
@@ -127,6 +139,49 @@ def _leaves(value: Mapping[str, Any], prefix: str) -> Iterator[tuple[str, Any]]:
             yield from _leaves(item, f"{prefix}{key}.")
         else:
             yield f"{prefix}{key}", item
+
+
+def _bound(settings: Mapping[str, Any], unbound: Sequence[str]) -> dict[str, Any]:
+    return {key: value for key, value in settings.items() if not any(f"{key}.".startswith(f"{each}.") for each in unbound)}
+
+
+def _opened(settings: Mapping[str, Any]) -> dict[str, Any]:
+    """Return dotted keys with lists of sections opened as well: `questions.test.0.count`."""
+    opened: dict[str, Any] = {}
+    for key, value in _leaves(settings, ""):
+        sections = isinstance(value, list) and any(isinstance(item, Mapping) for item in value)
+        opened |= _opened({f"{key}.{place}": item for place, item in enumerate(value)}) if sections else {key: value}
+    return opened
+
+
+def _completed(
+    stored: Mapping[str, Any], settings: Mapping[str, Any], complete: Callable[[Mapping[str, Any]], Mapping[str, Any]]
+) -> dict[str, Any]:
+    """Return stored settings, opened, with the defaults of the keys that only the present `settings` have.
+
+    The defaults come from reading the present settings once more without those keys. A stored key that is no setting any more has no
+    default that one could look up: it stays, and unless it was null it counts as changed, since nobody can say what it did.
+    """
+    before = _opened(stored)
+    try:
+        filled = _opened(flatten(complete(_without_new(settings, "", before))))
+    except ConfigErrors:  # a new key without default, such as the name of a choice: nothing can be filled in
+        return before
+    return {key: filled[key] for key in _opened(flatten(settings)) if key in filled} | before
+
+
+def _without_new(value: Plain, key: str, known: Mapping[str, Any]) -> Plain:
+    """Return nested settings without the leaves that are not in `known`, nor the sections that are empty without them."""
+    if isinstance(value, list) and any(isinstance(item, Mapping) for item in value):
+        return [_without_new(item, f"{key}{place}.", known) for place, item in enumerate(value)]
+    if not isinstance(value, Mapping):
+        return value
+    kept = {}
+    for name, item in value.items():
+        nested = isinstance(item, Mapping | list) and bool(item)
+        if f"{key}{name}" in known or (nested and any(each.startswith(f"{key}{name}.") for each in known)):
+            kept[name] = _without_new(item, f"{key}{name}.", known)
+    return kept
 
 
 def _shown(settings: Mapping[str, Any], key: str) -> str:

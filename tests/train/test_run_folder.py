@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import json
+from collections.abc import Mapping
 from pathlib import Path
 
 import pytest
 
+from raykg.config.load import from_dict, to_dict
+from raykg.config.schema import NonNegativeFloat, PositiveInt, config, field
 from raykg.train.errors import StageChanged, TrainError
 from raykg.train.run_folder import RunFolder, digest, flatten
 
@@ -63,3 +67,62 @@ def test_must_needs_a_run(tmp_path: Path) -> None:
 def test_keys_are_dotted_and_their_order_does_not_matter() -> None:
     assert flatten({"a": {"b": {"c": [1, {"d": 2}]}}, "e": {}}) == {"a.b.c": [1, {"d": 2}], "e": {}}
     assert digest({"a": 1, "b": 2}) == digest({"b": 2, "a": 1})
+
+
+@config
+class Part:
+    """Is a section that stands in a list."""
+
+    count: PositiveInt
+    noise: NonNegativeFloat = 0.5
+
+
+@config
+class Learning:
+    """Is a section."""
+
+    batch: PositiveInt = 8
+    clip: NonNegativeFloat = 1.0
+
+
+@config
+class Job:
+    """Is a config as a later release has it."""
+
+    train: Learning = field(default_factory=Learning)
+    parts: tuple[Part, ...] = ()
+    names: Mapping[str, str] = field(default_factory=dict)
+
+
+def open_job(path: Path, job: Job, unbound: tuple[str, ...] = ()) -> RunFolder:
+    return RunFolder(path, to_dict(job), "auto", unbound, lambda settings: to_dict(from_dict(Job, settings)))
+
+
+def test_a_setting_that_a_later_release_gained_had_its_default(tmp_path: Path) -> None:
+    began = {"train.batch": 8, "parts": [{"count": 3}]}  # before clip, noise and names
+    (tmp_path / "settings.json").write_text(json.dumps(began))
+    folder = open_job(tmp_path, Job(parts=(Part(count=3),)))
+    assert folder.settings == began  # so that stages and checkpoints made for it are still those of this run
+    assert json.loads((tmp_path / "settings.json").read_text()) == began
+    changed = Job(train=Learning(clip=2.0), parts=(Part(count=3, noise=0.1),), names={"x.org/p": "date"})
+    with pytest.raises(
+        StageChanged,
+        match=r"\(names.x.org/p was not there, is \"date\"; parts.0.noise was 0.5, is 0.1; train.clip was 1.0, is 2.0\)",
+    ):
+        open_job(tmp_path, changed)
+    with pytest.raises(StageChanged, match=r"parts.1.count was not there, is 4"):
+        open_job(tmp_path, Job(parts=(Part(count=3), Part(count=4))))
+
+
+def test_a_setting_that_is_none_any_more_counts_as_changed(tmp_path: Path) -> None:
+    (tmp_path / "settings.json").write_text(json.dumps({"train.batch": 8, "train.old": None, "train.trick": 3}))
+    with pytest.raises(StageChanged, match=r"\(train.trick was 3, is not there\)"):
+        open_job(tmp_path, Job())
+
+
+def test_unbound_settings_may_change_even_where_an_older_run_stored_them(tmp_path: Path) -> None:
+    (tmp_path / "settings.json").write_text(json.dumps({"train.batch": 8, "train.clip": 4.0, "names.a": "date", "parts": []}))
+    assert open_job(tmp_path, Job(), ("train.clip", "names")).settings["train.clip"] == 4.0
+    with pytest.raises(StageChanged, match=r"train.batch was 8, is 9"):
+        open_job(tmp_path, Job(train=Learning(batch=9)), ("train.clip", "names"))
+    assert open_job(tmp_path / "new", Job(), ("train.clip", "names")).settings == {"train.batch": 8, "parts": []}
