@@ -30,7 +30,21 @@ if TYPE_CHECKING:
 
 _log = logging.getLogger(__name__)
 Done = dict[str, Any]  # what a stage leaves, JSON-like
-_UNBOUND = ("run", "resources", "evaluation", "budgets")  # sections that may change when a run goes on
+_UNBOUND = (  # sections and fields that may change when a run goes on: they do not change what is learnt, or the graph that is read
+    "run.name",
+    "run.storage",
+    "run.resume",
+    "resources",
+    "evaluation",  # its own stage looks at it
+    "budgets",
+    "graph.store",
+    "graph.wheel",  # where a package is found; its hash says what it is
+    "model.wheel",
+    "train.keep",
+    "train.checkpoint_every",
+    "train.log_every",
+    "train.evaluate_every",  # train.evaluate_rows is bound: scores on different rows say nothing about which checkpoint is best
+)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -58,11 +72,10 @@ class Finetune:
     """
 
     def __init__(self, cfg: FinetuneConfig, listener: Listener, config_text: str) -> None:
-        bound = {name: section for name, section in to_dict(cfg).items() if name not in _UNBOUND}
         self.cfg = cfg
         self.listener = listener
         self.storage = Path(cfg.run.storage).absolute()
-        self.folder = RunFolder(self.storage / cfg.run.name, bound | {"run": {"seed": cfg.run.seed}}, cfg.run.resume)
+        self.folder = RunFolder(self.storage / cfg.run.name, to_dict(cfg), cfg.run.resume, _UNBOUND, _completed)
         self.config_text = config_text
         write_atomically(self.folder / "config.yaml", config_text)
 
@@ -279,6 +292,10 @@ def run_finetune(cfg: FinetuneConfig, listener: Listener | None = None, config_t
     trained = job.train(graph, questions, model)
     evaluations = job.evaluate(questions, model, trained)
     return job.report(graph, questions, model, trained, evaluations)
+
+
+def _completed(settings: Mapping[str, Any]) -> dict[str, Any]:
+    return to_dict(from_dict(FinetuneConfig, settings))
 
 
 def train_worker(arguments: Mapping[str, Any]) -> None:

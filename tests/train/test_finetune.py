@@ -19,7 +19,7 @@ from raykg.train import finetune, launch
 from raykg.train.errors import StageChanged
 from raykg.train.finetune import cut_notes, run_finetune, training_facts
 from raykg.train.finetune_config import FinetuneConfig
-from raykg.train.run_folder import read_metrics
+from raykg.train.run_folder import flatten, read_metrics
 from raykg.train.story import LogListener
 from tests.graphs import film_graph
 
@@ -167,6 +167,39 @@ def test_a_question_file_that_has_changed_since_is_not_ignored(tmp_path: Path, m
     file.write_text("question,answers\nwho?,y\n")
     with pytest.raises(StageChanged, match=r"mine.csv: has changed since .*\(questions\)"):
         job.setup_questions(opened)
+
+
+def test_what_changes_nothing_that_is_learnt_may_change_in_a_run(tmp_path: Path) -> None:
+    cfg = config(tmp_path)
+    began = finetune.Finetune(cfg, LogListener(), "").folder.settings
+    other = replace(
+        cfg,
+        graph=replace(cfg.graph, store=str(tmp_path / "store"), wheel="wheels"),
+        model=replace(cfg.model, wheel="wheels"),
+        train=replace(cfg.train, keep=9, checkpoint_every=1, log_every=3, evaluate_every=1),
+    )
+    assert finetune.Finetune(other, LogListener(), "").folder.settings == began
+    with pytest.raises(StageChanged, match=r"\(train.evaluate_rows was 4, is 5\)"):
+        finetune.Finetune(replace(cfg, train=replace(cfg.train, evaluate_rows=5)), LogListener(), "")
+
+
+def test_every_unbound_setting_is_one(tmp_path: Path) -> None:
+    known = flatten(to_dict(config(tmp_path)))
+    assert [key for key in finetune._UNBOUND if not any(f"{each}.".startswith(f"{key}.") for each in known)] == []
+
+
+def test_a_run_of_a_release_with_fewer_settings_goes_on(tmp_path: Path) -> None:
+    stored = tmp_path / "runs" / "first" / "settings.json"
+    finetune.Finetune(config(tmp_path), LogListener(), "")
+    began = json.loads(stored.read_text()) | {"train.keep": 7}
+    for key in ("train.clip", "targets.max_tokens", "engine.persistence_threshold"):
+        del began[key]
+    del began["questions.test"][0]["max_answers"]
+    stored.write_text(json.dumps(began))
+    engine = {"name": "deepspeed", "zero": 3}
+    assert finetune.Finetune(config(tmp_path, engine=engine), LogListener(), "").folder.settings == began
+    with pytest.raises(StageChanged, match=r"\(engine.persistence_threshold was \S+, is 0\)"):
+        finetune.Finetune(config(tmp_path), LogListener(), "")
 
 
 def test_only_machine_and_evaluation_may_change_in_a_run(tmp_path: Path) -> None:
