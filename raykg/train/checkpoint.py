@@ -19,7 +19,7 @@ import logging
 import math
 import os
 import shutil
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -106,12 +106,7 @@ def read(folder: Path) -> Position:
 
 def newest(root: Path) -> tuple[Path, Position] | None:
     """Return the newest checkpoint that is whole, or None; broken ones are named in a warning."""
-    for folder in reversed(listed(root)):
-        try:
-            return folder, read(folder)
-        except CheckpointError as error:
-            _log.warning("%s; taking the checkpoint before it", error)
-    return None
+    return _first_whole(listed(root)[::-1], "the checkpoint before it")
 
 
 def listed(root: Path) -> list[Path]:
@@ -119,14 +114,13 @@ def listed(root: Path) -> list[Path]:
     return sorted(p for p in root.glob("step-*") if p.is_dir() and p.suffix != _PARTIAL)
 
 
-def best(root: Path) -> Path | None:
-    """Return the checkpoint with the best evaluation, the later one among equals; the newest where none was evaluated.
+def best(root: Path) -> tuple[Path, Position] | None:
+    """Return the whole checkpoint with the best evaluation, or None; broken ones are named in a warning.
 
-    The first metric decides; a name that ends in `_loss` is better when small.
+    Among equals the later one is better; those that were not evaluated come last, the newest first. The first metric decides; a name
+    that ends in `_loss` is better when small.
     """
-    folders = listed(root)
-    scored = [(value, folder) for folder in folders if (value := _score(_metrics(folder))) is not None]
-    return max(scored)[1] if scored else (folders[-1] if folders else None)
+    return _first_whole(_ranked(root), "the next best checkpoint")
 
 
 def is_best(root: Path, metrics: Mapping[str, float]) -> bool:
@@ -138,11 +132,26 @@ def is_best(root: Path, metrics: Mapping[str, float]) -> bool:
 
 def prune(root: Path, keep: int) -> None:
     """Delete all but the best and the `keep` newest checkpoints, and what an interrupted save left."""
-    kept = {*listed(root)[-keep:], best(root)}
+    kept = {*listed(root)[-keep:], *_ranked(root)[:1]}  # unverified: hashing them all at every save would cost more than it saves
     for folder in [*listed(root), *root.glob(f"*{_PARTIAL}")]:
         if folder not in kept:
             (folder / _MANIFEST).unlink(missing_ok=True)  # absent before it is half gone
             shutil.rmtree(folder, ignore_errors=True)
+
+
+def _first_whole(folders: Sequence[Path], then: str) -> tuple[Path, Position] | None:
+    for folder in folders:
+        try:
+            return folder, read(folder)
+        except CheckpointError as error:
+            _log.warning("%s; taking %s", error, then)
+    return None
+
+
+def _ranked(root: Path) -> list[Path]:
+    """List the checkpoints from the best to the worst, unverified."""
+    scores = {folder: _score(_metrics(folder)) for folder in listed(root)}
+    return sorted(scores, key=lambda folder: (-math.inf if (value := scores[folder]) is None else value, folder), reverse=True)
 
 
 def _score(metrics: Mapping[str, float]) -> float | None:
@@ -154,7 +163,7 @@ def _score(metrics: Mapping[str, float]) -> float | None:
 def _metrics(folder: Path) -> Mapping[str, float]:
     try:
         metrics: Mapping[str, float] = json.loads((folder / _MANIFEST).read_text(encoding="utf-8"))["metrics"]
-    except (OSError, ValueError, KeyError):
+    except (OSError, ValueError, KeyError, TypeError):  # `best` says what is wrong with it
         return {}
     return metrics
 

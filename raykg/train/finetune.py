@@ -176,11 +176,11 @@ class Finetune:
             launch.fit("raykg.train.finetune:train_worker", arguments, self.cfg.resources, self.folder.path, self.listener.record)
             best = checkpoint.best(self.folder / "checkpoints")
             if best is None:
-                raise TrainError(f"{self.folder / 'checkpoints'}: training ended and left no checkpoint")
-            position = checkpoint.read(best)
+                raise TrainError(f"{self.folder / 'checkpoints'}: training ended and left no whole checkpoint: run the same command again")
+            folder, position = best
             target = self.folder / "model"
             shutil.rmtree(target, ignore_errors=True)
-            shutil.copytree(best / "export", target)
+            shutil.copytree(folder / "export", target)
             weights = digest([sha256(file) for file in sorted(target.rglob("*.safetensors"))])
             return {"model": str(target), "identity": weights, "step": position.step, "metrics": dict(position.metrics)}
 

@@ -28,6 +28,11 @@ def test_what_was_written_is_read(tmp_path: Path) -> None:
     assert set(json.loads((folder / "manifest.json").read_text())["files"]) == {"engine/state.safetensors", "export/adapter.json"}
 
 
+def best_step(root: Path) -> int | None:
+    found = checkpoint.best(root)
+    return found[1].step if found else None
+
+
 def cut(file: Path) -> None:
     file.write_bytes(file.read_bytes()[:-1])
 
@@ -84,7 +89,7 @@ def test_a_save_over_a_broken_one_replaces_it(tmp_path: Path) -> None:
 def test_the_best_and_the_last_are_kept(tmp_path: Path) -> None:
     for step, metrics in enumerate([{"exact": 0.1}, {"exact": 0.9}, {}, {"exact": 0.4}, {}], start=1):
         write(tmp_path, step, metrics)
-    assert checkpoint.best(tmp_path) == checkpoint.folder_of(tmp_path, 2)
+    assert best_step(tmp_path) == 2
     assert checkpoint.is_best(tmp_path, {"exact": 0.9})
     assert not checkpoint.is_best(tmp_path, {"exact": 0.8})
     assert not checkpoint.is_best(tmp_path, {})
@@ -95,11 +100,26 @@ def test_the_best_and_the_last_are_kept(tmp_path: Path) -> None:
 def test_of_losses_the_smallest_is_best_and_of_equals_the_latest(tmp_path: Path) -> None:
     for step, loss in [(1, 0.5), (2, 0.25), (3, 0.25)]:
         write(tmp_path, step, {"held_out_loss": loss, "exact": 1.0 / step})
-    assert checkpoint.best(tmp_path) == checkpoint.folder_of(tmp_path, 3)
+    assert best_step(tmp_path) == 3
 
 
 def test_without_evaluations_the_newest_is_best(tmp_path: Path) -> None:
     assert checkpoint.best(tmp_path) is None
     write(tmp_path, 1)
     last = write(tmp_path, 2)
-    assert checkpoint.best(tmp_path) == last
+    assert checkpoint.best(tmp_path) == (last, checkpoint.read(last))
+
+
+def test_a_broken_best_is_named_once_and_the_next_best_is_taken(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    for step, metrics in enumerate([{"exact": 0.5}, {"exact": 0.9}, {"exact": 0.1}, {}], start=1):
+        write(tmp_path, step, metrics)
+    alter(checkpoint.folder_of(tmp_path, 2) / "export/adapter.json")
+    with caplog.at_level(logging.WARNING):
+        assert best_step(tmp_path) == 1
+    assert len(caplog.messages) == 1
+    assert "step-00000002/export/adapter.json: was altered" in caplog.text
+    cut(checkpoint.folder_of(tmp_path, 1) / "manifest.json")
+    cut(checkpoint.folder_of(tmp_path, 3) / "engine/state.safetensors")
+    assert best_step(tmp_path) == 4  # never evaluated: better than nothing
+    (checkpoint.folder_of(tmp_path, 4) / "manifest.json").write_text("[]")
+    assert best_step(tmp_path) is None
