@@ -1,8 +1,9 @@
 """Facts for `read` prompts: numbered lines within a token budget, and a target that cites them.
 
 For training, the triples that lead to the answers (gold evidence, from executing the plan) are mixed with what a retriever finds beside
-them and shuffled; answers whose evidence does not fit are cut, so that a target never says more than its lines support. For answering, the
-same lines come from the retriever alone, best first.
+them and shuffled; answers whose evidence does not fit are cut, so that a target never says more than its lines support. A row without a
+plan has no gold evidence: `raykg.data.prepare` leaves such rows out of training and counts them. For answering, the same lines come from
+the retriever alone, best first.
 
     facts = facts_for_question(graph, "who directed Alien?", [node], tokenizer, budget=64)
     read_prompt("who directed Alien?", facts.texts)
@@ -124,8 +125,7 @@ def ground(
         retriever: Finds distractors (default: two hops).
     """
     beside = retrieved(graph, row["question"], row["topic_ids"], retriever)
-    evidence = gold_evidence(graph, row) if row["plan"] else seen_evidence(graph, row, beside)
-    kept = _supported(graph, evidence, tokenizer, budget)
+    kept = _supported(graph, gold_evidence(graph, row), tokenizer, budget)
     if not kept:
         return None
     gold = np.unique(np.concatenate([one.triple_ids for one in kept]))
@@ -152,16 +152,6 @@ def gold_evidence(graph: KnowledgeGraph, row: Mapping[str, Any]) -> list[Evidenc
     named = dict(zip(row["answer_ids"], row["answers"], strict=False))
     nodes = [node for node in traced.nodes.tolist() if node in named][:_MOST_ANSWERS]
     return [Evidence((named[node],), witnesses(traced, np.array([node], dtype=np.int64))) for node in nodes]
-
-
-def seen_evidence(graph: KnowledgeGraph, row: Mapping[str, Any], triple_ids: Ids) -> list[Evidence]:
-    """Return, for a row whose plan is not known, each answer that a retrieved triple names, with the best such triple."""
-    evidence = []
-    for node, answer in zip(row["answer_ids"], row["answers"], strict=False):
-        names = np.flatnonzero((graph.heads[triple_ids] == node) | (graph.tails[triple_ids] == node))
-        if len(names):
-            evidence.append(Evidence((answer,), triple_ids[names[:1]]))
-    return evidence[:_MOST_ANSWERS]
 
 
 def complete_evidence(graph: KnowledgeGraph, traced: Traced) -> Ids:

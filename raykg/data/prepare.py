@@ -4,7 +4,8 @@
     sets.train.num_rows, sets.tests["generated"].num_rows
 
 What leaves training, each counted in the set's manifest: rows that walk the same triples as a test question, rows in a held-out wording,
-rows without a plan. All of it streams through Ray Data; only a few columns (chain, wording, id, plan) and the tests come to the driver.
+rows without a plan: neither target could be learnt from them, since the facts that a `read` row cites come from executing its plan. All of
+it streams through Ray Data; only a few columns (chain, wording, id, plan) and the tests come to the driver.
 """
 
 from __future__ import annotations

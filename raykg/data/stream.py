@@ -143,8 +143,7 @@ class Slicer:
         rows = self.order.worker_rows(step, self.rank, self.world)
         table = self._opened().take(rows)
         epoch, _ = self.order.position(step)
-        has_plan = np.array([bool(plan) for plan in table["plan"].to_pylist()], dtype=bool)
-        kinds = choose_targets(rows, self.order.seed, epoch, self.targets.read, has_plan)
+        kinds = choose_targets(rows, self.order.seed, epoch, self.targets.read)
         seeds = (draws(rows, self.order.seed, epoch, "facts") * 2.0**32).astype(np.int64)
         columns = table.select(["question", "plan", "topics", "topic_ids", "answers", "answer_ids"]).to_pylist()
         texts = [self._texts(row, kind, seed) for row, kind, seed in zip(columns, kinds.tolist(), seeds.tolist(), strict=True)]
@@ -182,7 +181,7 @@ class Slicer:
             grounded = ground.ground(self._graph(), row, _tokeniser(self.tokenizer).backend, self.targets.facts_tokens, seed)
             if grounded is not None:
                 return read_prompt(row["question"], grounded.facts.texts), grounded.target, READ
-            if not row["plan"] or self.targets.plan == 0:
+            if self.targets.plan == 0:
                 return None
         return plan_prompt(row["question"]), row["plan"], PLAN
 

@@ -113,18 +113,16 @@ def token_ids(tokenizer: Any, texts: Sequence[str]) -> list[list[int]]:  # noqa:
     return [encoding.ids for encoding in fast.encode_batch_fast(list(texts), add_special_tokens=False)] if len(texts) else []
 
 
-def choose_targets(row_ids: Rows, seed: int, epoch: int, read: float, has_plan: NDArray[np.bool_]) -> NDArray[np.int64]:
-    """Return PLAN or READ for each row, a pure function of (seed, epoch, row); a row without a known plan is always read.
+def choose_targets(row_ids: Rows, seed: int, epoch: int, read: float) -> NDArray[np.int64]:
+    """Return PLAN or READ for each row, a pure function of (seed, epoch, row).
 
     Args:
         row_ids: Rows of the question set.
         seed: Of the run.
         epoch: Of the order: a row may get the other target in the next one.
         read: Share of READ.
-        has_plan: Whether each row's plan is known.
     """
-    wanted = draws(row_ids, seed, epoch, "target") < read
-    return np.where(wanted | ~has_plan, READ, PLAN)
+    return np.where(draws(row_ids, seed, epoch, "target") < read, READ, PLAN)
 
 
 def micro_batch(examples: Examples, padding: int) -> dict[str, NDArray[np.int64]]:
