@@ -21,7 +21,7 @@ from raykg.kg.store import sha256, write_atomically
 from raykg.train import launch
 from raykg.train.errors import StageChanged, TrainError
 from raykg.train.finetune_config import FinetuneConfig
-from raykg.train.run_folder import RunFolder, digest, read_metrics
+from raykg.train.run_folder import RunFolder, digest, held, read_metrics
 from raykg.train.story import Listener, LogListener
 
 if TYPE_CHECKING:
@@ -67,7 +67,7 @@ class Finetune:
 
     Raises:
         StageChanged: a run of this name has other settings, or a file that it was made from has changed.
-        TrainError: the machine is too small, or training failed for good.
+        TrainError: the machine is too small, training failed for good, or another command is at work in the run's folder.
         KgError, DataError, ModelReferenceError: an input is not what it must be.
     """
 
@@ -284,14 +284,15 @@ def run_finetune(cfg: FinetuneConfig, listener: Listener | None = None, config_t
     """Do the whole job, or what is left of it; see `Finetune` for what it can do and what it raises."""
     from raykg.config.show import to_yaml
 
-    job = Finetune(cfg, listener or LogListener(), config_text or to_yaml(cfg))
-    job.setup_machine()
-    graph = job.setup_graph()
-    questions = job.setup_questions(graph)
-    model = job.setup_model()
-    trained = job.train(graph, questions, model)
-    evaluations = job.evaluate(questions, model, trained)
-    return job.report(graph, questions, model, trained, evaluations)
+    with held(Path(cfg.run.storage) / cfg.run.name):
+        job = Finetune(cfg, listener or LogListener(), config_text or to_yaml(cfg))
+        job.setup_machine()
+        graph = job.setup_graph()
+        questions = job.setup_questions(graph)
+        model = job.setup_model()
+        trained = job.train(graph, questions, model)
+        evaluations = job.evaluate(questions, model, trained)
+        return job.report(graph, questions, model, trained, evaluations)
 
 
 def _completed(settings: Mapping[str, Any]) -> dict[str, Any]:

@@ -13,15 +13,20 @@ from __future__ import annotations
 
 import hashlib
 import json
+import logging
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Literal
+
+from filelock import FileLock, Timeout
 
 from raykg.config.errors import ConfigErrors, Plain
 from raykg.kg.store import write_atomically
 from raykg.train.errors import StageChanged, TrainError
 
+_log = logging.getLogger(__name__)
 _SETTINGS = "settings.json"
 
 
@@ -101,6 +106,32 @@ class RunFolder:
                 f"{self.path}: the run of this name has other settings ({listed}): "
                 "restore them, choose another run.name, or start anew with run.resume=never"
             )
+
+
+@contextmanager
+def held(path: Path) -> Iterator[None]:
+    """Keep every other command out of a run's folder; the operating system lets go of it however this process ends.
+
+    The lock is a file beside the folder, `.<name>.lock`, because starting anew moves the folder aside.
+
+    Raises:
+        TrainError: another command holds it.
+    """
+    path = path.absolute()
+    path.parent.mkdir(parents=True, exist_ok=True)
+    lock = FileLock(path.with_name(f".{path.name}.lock"), timeout=0)
+    try:
+        lock.acquire()
+    except Timeout:
+        raise TrainError(
+            f"{path}: another command is at work in this run's folder: wait until it ends or stop it, or choose another run.name"
+        ) from None
+    except NotImplementedError:
+        _log.warning("%s: its file system has no locks: nothing keeps a second command out of the run", path)
+    try:
+        yield
+    finally:
+        lock.release()
 
 
 def flatten(settings: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:

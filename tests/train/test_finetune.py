@@ -16,10 +16,10 @@ from raykg.data.question_set import write_table
 from raykg.data.questions import question_table
 from raykg.data.questions_config import QuestionsConfig
 from raykg.train import finetune, launch
-from raykg.train.errors import StageChanged
+from raykg.train.errors import StageChanged, TrainError
 from raykg.train.finetune import cut_notes, run_finetune, training_facts
 from raykg.train.finetune_config import FinetuneConfig
-from raykg.train.run_folder import flatten, read_metrics
+from raykg.train.run_folder import flatten, held, read_metrics
 from raykg.train.story import LogListener
 from tests.graphs import film_graph
 
@@ -200,6 +200,15 @@ def test_a_run_of_a_release_with_fewer_settings_goes_on(tmp_path: Path) -> None:
     assert finetune.Finetune(config(tmp_path, engine=engine), LogListener(), "").folder.settings == began
     with pytest.raises(StageChanged, match=r"\(engine.persistence_threshold was \S+, is 0\)"):
         finetune.Finetune(config(tmp_path), LogListener(), "")
+
+
+def test_a_second_command_on_a_run_is_refused_before_it_touches_anything(tmp_path: Path) -> None:
+    cfg = config(tmp_path)
+    run = Path(finetune.Finetune(cfg, LogListener(), "kept").folder.path)
+    never = replace(cfg, run=replace(cfg.run, resume="never"))
+    with held(run), pytest.raises(TrainError, match=r"runs/first: another command is at work in this run's folder"):
+        run_finetune(never, Told())
+    assert (run / "config.yaml").read_text() == "kept"
 
 
 def test_only_machine_and_evaluation_may_change_in_a_run(tmp_path: Path) -> None:

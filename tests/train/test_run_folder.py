@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import json
+import logging
+import subprocess
+import sys
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -11,7 +14,7 @@ import pytest
 from raykg.config.load import from_dict, to_dict
 from raykg.config.schema import NonNegativeFloat, PositiveInt, config, field
 from raykg.train.errors import StageChanged, TrainError
-from raykg.train.run_folder import RunFolder, digest, flatten
+from raykg.train.run_folder import RunFolder, digest, flatten, held
 
 SETTINGS = {"train": {"batch": 8, "steps": 5}, "graph": {"source": "a.tsv"}}
 
@@ -126,3 +129,50 @@ def test_unbound_settings_may_change_even_where_an_older_run_stored_them(tmp_pat
     with pytest.raises(StageChanged, match=r"train.batch was 8, is 9"):
         open_job(tmp_path, Job(train=Learning(batch=9)), ("train.clip", "names"))
     assert open_job(tmp_path / "new", Job(), ("train.clip", "names")).settings == {"train.batch": 8, "parts": []}
+
+
+def test_one_command_at_a_time_works_in_a_run(tmp_path: Path) -> None:
+    run = tmp_path / "runs" / "first"
+    with held(run):
+        with held(tmp_path / "runs" / "second"):
+            pass
+        with pytest.raises(TrainError, match=r"runs/first: another command is at work in this run's folder: wait until it ends or stop it"):
+            held(run).__enter__()
+    with pytest.raises(KeyboardInterrupt), held(run):
+        raise KeyboardInterrupt
+    with held(run):
+        assert not run.exists()  # so that run.resume=must and never see what is there
+
+
+HOLD = """
+import sys
+from pathlib import Path
+from raykg.train.run_folder import held
+
+with held(Path(sys.argv[1])):
+    print("held", flush=True)
+    input()
+"""
+
+
+def test_a_killed_command_lets_go_of_its_run(tmp_path: Path) -> None:
+    command = [sys.executable, "-c", HOLD, str(tmp_path / "run")]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as other:
+        assert other.stdout is not None
+        assert other.stdout.readline() == "held\n"
+        with pytest.raises(TrainError, match="another command"):
+            held(tmp_path / "run").__enter__()
+        other.kill()
+        other.wait()
+        with held(tmp_path / "run"):
+            pass
+
+
+def test_a_file_system_without_locks_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture) -> None:
+    def none(*_: object) -> None:
+        raise NotImplementedError
+
+    monkeypatch.setattr("filelock.FileLock.acquire", none)
+    with caplog.at_level(logging.WARNING), held(tmp_path / "run"):
+        pass
+    assert "its file system has no locks" in caplog.text
