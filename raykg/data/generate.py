@@ -1,18 +1,17 @@
 """Generates question rows: samples, answers, wordings and text, for a batch of question numbers at once.
 
-    generator = Generator(graph, Settings(seed=7))
+    generator = Generator(graph, Config(split="all"), seed=7)
     table = generator.rows(np.arange(1000))
 
-Each row depends on (graph, settings, number) alone: drawing the same number in another batch gives the same row. A number for which no apt
-question is found in `ATTEMPTS` draws gives no row.
+Each row depends on (graph, config, seed, number) alone: drawing the same number in another batch gives the same row. A number for which no
+apt question is found in `ATTEMPTS` draws gives no row.
 """
 
 from __future__ import annotations
 
 import random
 from collections import Counter
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
@@ -37,31 +36,12 @@ from raykg.kg.logical_form import Entity, template, write
 from raykg.kg.logical_form.text import number_text
 
 if TYPE_CHECKING:
+    from raykg.data.sources.generated import Config
     from raykg.kg.graph import KnowledgeGraph
 
 ATTEMPTS = 60
 _STEADY = 50  # attempts for one kind and length of question, before another is taken
 _COUNTED = 1000  # a count may have more answers than can be listed
-
-
-@dataclass(frozen=True, slots=True)
-class Settings:
-    """What rows depend on beside the graph; see `raykg.data.sources.generated.Config` for most."""
-
-    seed: int = 0
-    split: str = "all"
-    test_share: float = 0.1
-    split_seed: int = 0
-    kinds: Mapping[str, float] = field(default_factory=lambda: {"path": 1.0})
-    hops: tuple[float, ...] = (1.0, 1.0, 1.0)
-    max_answers: int = 50
-    max_edges: int = 1000
-    exclude_topic: bool = True
-    value_joins: bool = False
-    topics_bracketed: bool = False
-    wordings: str | None = None
-    wordings_per_plan: int | None = None
-    hold_out_wordings: float = 0.25
 
 
 @dataclass(slots=True)
@@ -83,8 +63,8 @@ class Generator:
     filters, superlatives and comparisons; splits by chain of facts and by wording. Not supported: qualifiers and times of triples.
     """
 
-    def __init__(self, graph: KnowledgeGraph, settings: Settings) -> None:
-        """Open the tables that all rows share.
+    def __init__(self, graph: KnowledgeGraph, config: Config, seed: int = 0) -> None:
+        """Open the tables that all rows share; of the config, `count` alone is not this class's business.
 
         Raises:
             WordingError: the wordings file says something that no phrase may say.
@@ -93,11 +73,11 @@ class Generator:
         for name in graph.relation_names:
             if SLOT.search(name):
                 raise DataError(f"relation {name!r}: '?' before a digit stands for an entity in plans, rename the relation")
-        self.graph, self.settings, self.table = graph, settings, StepTable(graph)
-        kinds = np.array([settings.kinds.get(kind, 0.0) for kind in KINDS], dtype=np.float64)
-        hops = np.array(settings.hops, dtype=np.float64)
-        self.sampler = Sampler(self.table, kinds, hops, exclude_topic=settings.exclude_topic, value_joins=settings.value_joins)
-        self.wordings = Wordings(graph.relation_names, settings.wordings, relation_nouns(graph, self.table))
+        self.graph, self.config, self.seed, self.table = graph, config, seed, StepTable(graph)
+        kinds = np.array([config.kinds.get(kind, 0.0) for kind in KINDS], dtype=np.float64)
+        hops = np.array(config.hops, dtype=np.float64)
+        self.sampler = Sampler(self.table, kinds, hops, exclude_topic=config.exclude_topic, value_joins=config.value_joins)
+        self.wordings = Wordings(graph.relation_names, config.wordings, relation_nouns(graph, self.table))
         self._forms: dict[bytes, tuple[Any, str, str]] = {}
         self._questions = lru_cache(maxsize=200_000)(self._question)
 
@@ -108,7 +88,7 @@ class Generator:
         for attempt in range(ATTEMPTS):
             if not len(pending):
                 break
-            draws, steady = (Draws(self.settings.seed, index[pending], turn) for turn in (attempt, attempt // _STEADY))
+            draws, steady = (Draws(self.seed, index[pending], turn) for turn in (attempt, attempt // _STEADY))
             asked = self._ask(pending, draws, steady)
             found.append((asked.rows, self._table(asked, index)))
             pending = np.setdiff1d(pending, asked.rows, assume_unique=True)
@@ -120,28 +100,28 @@ class Generator:
     def _ask(self, rows: Ints, draws: Draws, steady: Draws) -> _Asked:
         """Draw, answer and word one question for each row, and keep those that are apt, in their split and in a wording of it."""
         sample = self.sampler.sample(draws, steady)
-        answered = answer(self.table, sample, self.settings.max_edges)
+        answered = answer(self.table, sample, self.config.max_edges)
         size = np.diff(answered.offsets)
-        most = np.where(sample.shape[:, KIND] == COUNT, _COUNTED, self.settings.max_answers)
+        most = np.where(sample.shape[:, KIND] == COUNT, _COUNTED, self.config.max_answers)
         apt = answered.apt & (size <= most) & self._in_split(answered.chain)
         apt &= ~self._same_names(sample)
-        turn = draws.bits("wording") % np.uint64(self.settings.wordings_per_plan or 2**32)
+        turn = draws.bits("wording") % np.uint64(self.config.wordings_per_plan or 2**32)
         chosen = np.flatnonzero(apt)
         keys = np.column_stack([sample.shape[chosen], turn[chosen].astype(np.int64)])
         distinct, pattern = np.unique(keys, axis=0, return_inverse=True)
         patterns = [self._questions(row[:-1].tobytes(), int(row[-1])) for row in distinct]
-        if self.settings.split == "train" and patterns:
-            out = held_out(wordings_of(mask_slots(patterns)), self.settings.hold_out_wordings)
+        if self.config.split == "train" and patterns:
+            out = held_out(wordings_of(mask_slots(patterns)), self.config.hold_out_wordings)
             chosen, pattern = chosen[~out[pattern]], pattern[~out[pattern]]
         return _Asked(rows[chosen], sample, answered, patterns, pattern.astype(np.int64), chosen)
 
     def _in_split(self, chain: Ints) -> NDArray[np.bool_]:
         """Tell which chains belong to the wanted split: a chain is in the test by its own hash, whoever asks about it and however."""
-        if self.settings.split == "all":
+        if self.config.split == "all":
             return np.ones(len(chain), dtype=np.bool_)
-        drawn = Draws(self.settings.split_seed, chain.view(np.uint64).view(np.int64)).unit("split")
-        testing: NDArray[np.bool_] = drawn < self.settings.test_share
-        return testing if self.settings.split == "test" else ~testing
+        drawn = Draws(self.config.split_seed, chain.view(np.uint64).view(np.int64)).unit("split")
+        testing: NDArray[np.bool_] = drawn < self.config.test_share
+        return testing if self.config.split == "test" else ~testing
 
     def _same_names(self, sample: Sample) -> NDArray[np.bool_]:
         """Tell which questions name two nodes that are called the same: their plan would have one slot for both."""
@@ -169,14 +149,14 @@ class Generator:
         values = sample.value[chosen] >= 0
         names[1] = pc.if_else(pa.array(values), self._thresholds(sample.value[chosen]), names[1])
         shown = names
-        if self.settings.topics_bracketed:
+        if self.config.topics_bracketed:
             bracketed = [pc.binary_join_element_wise("[", name, "]", "") for name in names]
             shown = [bracketed[0], pc.if_else(pa.array(values), names[1], bracketed[1])]
         written = [quoted(names[0]), pc.if_else(pa.array(values), names[1], quoted(names[1]))]
         patterns, plans = Patterns(asked.patterns), Patterns([text for _, text, _ in forms])
         topics, topic_ids = self._topics(patterns.order(asked.pattern, 2), names, sample, chosen, values)
         wording = wordings_of(mask_slots(asked.patterns))
-        out = held_out(wording, self.settings.hold_out_wordings)
+        out = held_out(wording, self.config.hold_out_wordings)
         answers, answer_ids = self._answers(sample, answered, chosen)
         kinds = pa.array([kind for _, _, kind in forms])
         return question_table(

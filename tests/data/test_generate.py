@@ -4,19 +4,21 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from raykg.data.generate import Generator, Settings, relation_nouns
+from raykg.data.generate import Generator, relation_nouns
 from raykg.data.masking import held_out, mask, wordings
 from raykg.data.questions import QUESTION_SCHEMA
 from raykg.data.shapes import KINDS
+from raykg.data.sources.generated import Config
 from raykg.kg.build import from_triples
 from raykg.kg.logical_form import bind, execute, parse, template, write
 
-ALL = Settings(seed=1, kinds=dict.fromkeys(KINDS, 1.0), wordings="movies")
+PATHS = Config(split="all", kinds={"path": 1.0})
+ALL = replace(PATHS, kinds=dict.fromkeys(KINDS, 1.0), wordings="movies")
 
 
 @pytest.fixture(scope="module")
 def rows(films):
-    return Generator(films, ALL).rows(np.arange(400))
+    return Generator(films, ALL, seed=1).rows(np.arange(400))
 
 
 def test_rows_are_complete_and_true(films, rows):
@@ -42,26 +44,26 @@ def test_rows_are_complete_and_true(films, rows):
 
 def test_a_wording_is_that_of_the_question(films):
     """With topics in brackets masking is exact; a filter's number is no topic and stays."""
-    rows = Generator(films, replace(ALL, topics_bracketed=True, kinds={"path": 1, "comparison": 1})).rows(np.arange(150))
+    rows = Generator(films, replace(ALL, topics_bracketed=True, kinds={"path": 1, "comparison": 1}), seed=1).rows(np.arange(150))
     assert wordings(mask(rows["question"], rows["topics"])).to_pylist() == rows["wording"].to_pylist()
 
 
 @pytest.mark.parametrize("size", [1, 7, 150])
 def test_a_row_is_a_function_of_its_number(films, rows, size):
-    generator = Generator(films, ALL)
+    generator = Generator(films, ALL, seed=1)
     parts = [generator.rows(np.arange(begin, min(begin + size, 40))) for begin in range(0, 40, size)]
-    whole = Generator(films, ALL).rows(np.arange(40))
+    whole = Generator(films, ALL, seed=1).rows(np.arange(40))
     assert pa.concat_tables(parts).combine_chunks() == whole
-    assert Generator(films, replace(ALL, seed=2)).rows(np.arange(40)) != whole
+    assert Generator(films, ALL, seed=2).rows(np.arange(40)) != whole
 
 
 def test_chains_are_in_one_split_and_held_out_wordings_in_none_of_training(films):
-    train, test = (Generator(films, replace(ALL, split=split, test_share=0.3)).rows(np.arange(500)) for split in ("train", "test"))
+    train, test = (Generator(films, replace(ALL, split=split, test_share=0.3), seed=1).rows(np.arange(500)) for split in ("train", "test"))
     assert not set(train["chain"].to_pylist()) & set(test["chain"].to_pylist())
     assert not held_out(train["wording"].combine_chunks(), 0.25).any()
     assert train["wording_seen"].to_pylist() == [True] * train.num_rows
     assert set(test["wording_seen"].to_pylist()) == {True, False}
-    other_run = Generator(films, replace(ALL, seed=9, split="test", test_share=0.3)).rows(np.arange(300))
+    other_run = Generator(films, replace(ALL, split="test", test_share=0.3), seed=9).rows(np.arange(300))
     assert not set(train["chain"].to_pylist()) & set(other_run["chain"].to_pylist()), "the run's seed does not deal the splits"
 
 
@@ -73,17 +75,17 @@ def test_equal_plans_about_equal_topics_have_equal_chains(rows):
 
 
 def test_limits_are_kept(films):
-    rows = Generator(films, replace(ALL, max_answers=2, kinds={"path": 1.0})).rows(np.arange(200))
+    rows = Generator(films, replace(ALL, max_answers=2, kinds={"path": 1.0}), seed=1).rows(np.arange(200))
     assert max(len(answers) for answers in rows["answers"].to_pylist()) <= 2
-    rows = Generator(films, replace(ALL, hops=(0.0, 1.0, 0.0), kinds={"path": 1.0})).rows(np.arange(50))
+    rows = Generator(films, replace(ALL, hops=(0.0, 1.0, 0.0), kinds={"path": 1.0}), seed=1).rows(np.arange(50))
     assert set(rows["kind"].to_pylist()) == {"2-hop"}
     assert not any(
-        plan.startswith("~") for plan in Generator(films, replace(ALL, exclude_topic=False)).rows(np.arange(99))["plan"].to_pylist()
+        plan.startswith("~") for plan in Generator(films, replace(ALL, exclude_topic=False), seed=1).rows(np.arange(99))["plan"].to_pylist()
     )
 
 
 def test_few_wordings_a_plan_are_few(films):
-    one = Generator(films, replace(ALL, kinds={"path": 1.0}, hops=(1.0, 0.0, 0.0), wordings_per_plan=2)).rows(np.arange(600))
+    one = Generator(films, replace(ALL, kinds={"path": 1.0}, hops=(1.0, 0.0, 0.0), wordings_per_plan=2), seed=1).rows(np.arange(600))
     shapes = {}
     for row in one.to_pylist():
         shapes.setdefault(row["template"], set()).add(row["wording"])
@@ -92,7 +94,7 @@ def test_few_wordings_a_plan_are_few(films):
 
 def test_names_that_need_quotes_get_them(tmp_path):
     graph = from_triples(tmp_path, [('a > b "c"', "r", "x - y"), ("(z)", "r", "x - y"), ("q", "r", "other")])
-    rows = Generator(graph, Settings()).rows(np.arange(60))
+    rows = Generator(graph, PATHS).rows(np.arange(60))
     for row in rows.to_pylist():
         form = bind(parse(row["plan"], graph), dict(zip(row["topics"], row["topic_ids"], strict=True)))
         assert execute(form, graph).answers.tolist() == row["answer_ids"]
@@ -100,15 +102,15 @@ def test_names_that_need_quotes_get_them(tmp_path):
 
 def test_two_topics_of_one_name_are_never_asked_about_together(films):
     """The film graph has two films called Heat."""
-    rows = Generator(films, replace(ALL, kinds={"comparison": 1.0})).rows(np.arange(300))
+    rows = Generator(films, replace(ALL, kinds={"comparison": 1.0}), seed=1).rows(np.arange(300))
     assert all(len(set(topics)) == 2 for topics in rows["topics"].to_pylist())
 
 
 def test_a_graph_with_nothing_to_ask_gives_no_rows(tmp_path):
     graph = from_triples(tmp_path, [(f"f{number}", "r", "hub") for number in range(30)])
-    settings = Settings(max_answers=1, hops=(0.0, 1.0, 0.0))
-    assert Generator(graph, settings).rows(np.arange(5)).num_rows == 0
-    assert Generator(graph, settings).rows(np.arange(0)).num_rows == 0
+    chosen = replace(PATHS, max_answers=1, hops=(0.0, 1.0, 0.0))
+    assert Generator(graph, chosen).rows(np.arange(5)).num_rows == 0
+    assert Generator(graph, chosen).rows(np.arange(0)).num_rows == 0
 
 
 def test_types_name_the_things_of_a_relation(films, film_steps):

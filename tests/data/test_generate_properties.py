@@ -14,15 +14,18 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from raykg.data.errors import DataError
-from raykg.data.generate import Generator, Settings
+from raykg.data.generate import Generator
 from raykg.data.masking import held_out, mask, wordings
 from raykg.data.shapes import KINDS
+from raykg.data.sources.generated import Config
 from raykg.kg.build import from_triples
 from raykg.kg.logical_form import Count, Hop, Path, bind, entities, parse, write
 from tests.data.random_graphs import random_graph
 from tests.data.set_evaluator import SetEvaluator
 
-EVERY_KIND = Settings(seed=5, kinds=dict.fromkeys(KINDS, 1.0), topics_bracketed=True)
+PATHS = Config(split="all", kinds={"path": 1.0})
+EVERY_KIND = replace(PATHS, kinds=dict.fromkeys(KINDS, 1.0), topics_bracketed=True)
+SEED = 5
 
 # Names and values that mean something to plans, patterns, wordings or masks.
 NAMES = [
@@ -54,7 +57,7 @@ def graphs(films, tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def rows(graphs):
-    return {name: Generator(graph, EVERY_KIND).rows(np.arange(160)).to_pylist() for name, graph in graphs.items()}
+    return {name: Generator(graph, EVERY_KIND, SEED).rows(np.arange(160)).to_pylist() for name, graph in graphs.items()}
 
 
 GRAPHS = pytest.mark.parametrize("name", ["films", "dense", "sparse", "awkward 0", "awkward 1", "awkward 2"])
@@ -111,7 +114,7 @@ def test_topics_are_the_bracketed_names_of_the_question_in_its_order(name, graph
 
 @GRAPHS
 def test_topics_without_brackets_are_the_same(name, graphs, rows):
-    bare = Generator(graphs[name], replace(EVERY_KIND, topics_bracketed=False)).rows(np.arange(160)).to_pylist()
+    bare = Generator(graphs[name], replace(EVERY_KIND, topics_bracketed=False), SEED).rows(np.arange(160)).to_pylist()
     assert len(bare) == len(rows[name])
     for one, other in zip(bare, rows[name], strict=True):
         question = other["question"]
@@ -129,7 +132,7 @@ def test_no_walk_comes_back_to_its_topic_unless_its_plan_says_so(name, graphs):
     chosen = replace(EVERY_KIND, kinds={"path": 1.0, "count": 0.3}, hops=(0.0, 1.0, 1.0))
     graph, evaluator = graphs[name], SetEvaluator(graphs[name])
     away = 0
-    for row in Generator(graph, chosen).rows(np.arange(160)).to_pylist():
+    for row in Generator(graph, chosen, SEED).rows(np.arange(160)).to_pylist():
         form = bound(row, graph)
         walk = form.of if isinstance(form, Count) else form
         assert isinstance(walk, Path)
@@ -137,7 +140,7 @@ def test_no_walk_comes_back_to_its_topic_unless_its_plan_says_so(name, graphs):
         for hops in range(2, len(walk.steps) + 1):
             assert row["topic_ids"][0] not in evaluator.evaluate(replace(walk, steps=walk.steps[:hops])).nodes, row["plan"]
     assert away > 20
-    plain = Generator(graph, replace(chosen, exclude_topic=False)).rows(np.arange(160)).to_pylist()
+    plain = Generator(graph, replace(chosen, exclude_topic=False), SEED).rows(np.arange(160)).to_pylist()
     assert any(row["topic_ids"][0] in row["answer_ids"] for row in plain), "without the setting walks do come back"
 
 
@@ -146,7 +149,9 @@ def test_names_shared_by_chance_do_not_make_a_walk_one_that_returns(tmp_path, sh
     """One person of 100 has the name of a river, by mistake; where it is a fifth of them, it is none."""
     people = [(f"p{number}", "lives in", f"c{number % 50}") for number in range(100)]
     rivers = [(f"c{number % 50}", "has river", f"{'p' if number < shared else 'v'}{number}") for number in range(100)]
-    plans = Generator(from_triples(tmp_path, people + rivers), Settings(hops=(0.0, 1.0, 0.0))).rows(np.arange(300))["plan"].to_pylist()
+    plans = (
+        Generator(from_triples(tmp_path, people + rivers), replace(PATHS, hops=(0.0, 1.0, 0.0))).rows(np.arange(300))["plan"].to_pylist()
+    )
     assert {plan.startswith("~") for plan in plans if " > lives in > has river" in plan} == signs
 
 
@@ -163,7 +168,7 @@ def test_the_wording_is_the_masked_question_whatever_the_names(name, rows):
 
 def test_the_wordings_of_a_plan_do_not_depend_on_its_entities(films):
     """All actors are asked about in the same four ways."""
-    chosen = Settings(kinds={"path": 1.0}, hops=(1.0, 0.0, 0.0), wordings="movies", wordings_per_plan=4)
+    chosen = replace(PATHS, hops=(1.0, 0.0, 0.0), wordings="movies", wordings_per_plan=4)
     found = {}
     for row in Generator(films, chosen).rows(np.arange(4500)).to_pylist():
         if row["template"] == "?1 < starred actors":
@@ -177,7 +182,7 @@ def test_the_wordings_of_a_plan_do_not_depend_on_its_entities(films):
 
 @pytest.mark.parametrize("authored", ["movies", None])
 def test_a_quarter_of_the_wordings_is_held_out(films, authored):
-    chosen = Settings(wordings=authored, hold_out_wordings=0.25)
+    chosen = replace(PATHS, wordings=authored, hold_out_wordings=0.25)
     seen = {row["wording"]: row["wording_seen"] for row in Generator(films, chosen).rows(np.arange(1500)).to_pylist()}
     share = sum(not kept for kept in seen.values()) / len(seen)
     assert len(seen) > 400
@@ -191,7 +196,7 @@ def test_a_quarter_of_the_wordings_is_held_out(films, authored):
 def test_no_question_meets_more_edges_or_answers_than_it_may(name, graphs):
     chosen = replace(EVERY_KIND, max_edges=4, max_answers=3)
     evaluator = SetEvaluator(graphs[name])
-    found = Generator(graphs[name], chosen).rows(np.arange(100)).to_pylist()
+    found = Generator(graphs[name], chosen, SEED).rows(np.arange(100)).to_pylist()
     assert len(found) > 50
     for row in found:
         assert evaluator.evaluate(bound(row, graphs[name])).most_edges <= 4, row["plan"]
@@ -204,8 +209,8 @@ def test_training_walks_over_no_chain_of_the_test(name, graphs):
     evaluator = SetEvaluator(graphs[name])
     walked = {}
     for split in ("train", "test"):
-        chosen = replace(EVERY_KIND, split=split, test_share=0.4, seed=len(split))
-        found = Generator(graphs[name], chosen).rows(np.arange(120)).to_pylist()
+        chosen = replace(EVERY_KIND, split=split, test_share=0.4)
+        found = Generator(graphs[name], chosen, seed=len(split)).rows(np.arange(120)).to_pylist()
         walked[split] = {frozenset(evaluator.evaluate(bound(row, graphs[name])).triples) for row in found}
     assert len(walked["train"]) > 20
     assert len(walked["test"]) > 20
@@ -216,19 +221,18 @@ def test_training_walks_over_no_chain_of_the_test(name, graphs):
 @settings(max_examples=12, deadline=None)
 def test_a_row_is_a_function_of_seed_and_number(films, numbers, seed, data):
     """In any order, in any company, twice or once, by a fresh generator or by one that has drawn others before."""
-    chosen = replace(EVERY_KIND, seed=seed)
-    used = Generator(films, chosen)
+    used = Generator(films, EVERY_KIND, seed)
     alone = {number: used.rows(np.array([number])).to_pylist() for number in numbers}
     order = data.draw(st.permutations(numbers + numbers[:1]))
-    together = Generator(films, chosen).rows(np.array(order)).to_pylist()
+    together = Generator(films, EVERY_KIND, seed).rows(np.array(order)).to_pylist()
     assert together == [row for number in order for row in alone[number]]
 
 
 def test_a_larger_set_contains_a_smaller_one_and_other_seeds_ask_otherwise(films):
-    generator = Generator(films, EVERY_KIND)
+    generator = Generator(films, EVERY_KIND, SEED)
     small, large = (generator.rows(np.arange(count)) for count in (40, 90))
     assert large.slice(0, small.num_rows) == small
-    other = Generator(films, replace(EVERY_KIND, seed=6)).rows(np.arange(90))
+    other = Generator(films, EVERY_KIND, SEED + 1).rows(np.arange(90))
     same = sum(one == two for one, two in zip(large["plan"].to_pylist(), other["plan"].to_pylist(), strict=False))
     assert same < 20
 
@@ -237,12 +241,13 @@ def test_another_process_draws_the_same_rows(films):
     """Python's hashes of texts differ from process to process; rows do not."""
     code = (
         "import sys; import numpy as np; from raykg.kg.graph import KnowledgeGraph; from raykg.data.generate import *\n"
-        "chosen = Settings(seed=5, kinds=dict.fromkeys(KINDS, 1.0), topics_bracketed=True)\n"
-        "print(*Generator(KnowledgeGraph.open(sys.argv[1]), chosen).rows(np.arange(60))['id'].to_pylist())\n"
+        "from raykg.data.sources.generated import Config\n"
+        "chosen = Config(split='all', kinds=dict.fromkeys(KINDS, 1.0), topics_bracketed=True)\n"
+        "print(*Generator(KnowledgeGraph.open(sys.argv[1]), chosen, 5).rows(np.arange(60))['id'].to_pylist())\n"
     )
     environment = os.environ | {"PYTHONHASHSEED": "1234"}
     ran = subprocess.run([sys.executable, "-c", code, str(films.root)], env=environment, capture_output=True, text=True, check=True)
-    assert ran.stdout.split() == Generator(films, EVERY_KIND).rows(np.arange(60))["id"].to_pylist()
+    assert ran.stdout.split() == Generator(films, EVERY_KIND, SEED).rows(np.arange(60))["id"].to_pylist()
 
 
 def test_hops_say_the_longest_path_and_kinds_the_plan(rows):
@@ -258,4 +263,4 @@ def test_a_relation_that_looks_like_a_slot_is_refused(tmp_path):
     """Else a topic would be written into the relation's name."""
     graph = from_triples(tmp_path, [("a", "r", "b")], relation_labels={"r": "made in ?1"})
     with pytest.raises(DataError, match="relation 'made in \\?1': .* rename the relation"):
-        Generator(graph, Settings())
+        Generator(graph, PATHS)

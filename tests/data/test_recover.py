@@ -2,18 +2,19 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from raykg.data.generate import Generator, Settings
+from raykg.data.generate import Generator
 from raykg.data.questions import QUESTION_SCHEMA, question_table
 from raykg.data.recover import recover, recovered_counts
+from raykg.data.sources.generated import Config
 from raykg.kg.logical_form import bind, execute, parse
 
-SETTINGS = Settings(seed=3, wordings="movies", wordings_per_plan=3, topics_bracketed=True)
+PATHS = Config(split="all", kinds={"path": 1.0}, wordings="movies", wordings_per_plan=3, topics_bracketed=True)
 
 
 @pytest.fixture(scope="module")
 def answered(films):
     """Generated questions with their plans taken away, and the plans."""
-    rows = Generator(films, SETTINGS).rows(np.arange(300))
+    rows = Generator(films, PATHS, seed=3).rows(np.arange(300))
     gold = rows["plan"].to_pylist()
     bare = {name: rows[name] for name in ("id", "question", "topics", "topic_ids", "answers", "answer_ids", "wording")}
     return question_table(bare, fit="none", kg_version=films.version), gold

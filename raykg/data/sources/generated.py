@@ -131,26 +131,4 @@ def _generator(plain: str) -> Generator:
 
     content = json.loads(plain)
     graph = KnowledgeGraph.open(content["root"], content["version"], verify=False)
-    return Generator(graph, settings(from_dict(Config, content["config"]), content["seed"]))
-
-
-def settings(cfg: Config, seed: int) -> Any:  # noqa: ANN401 - a type of another module, which loads pyarrow
-    """Return the generator's settings for a config."""
-    from raykg.data.generate import Settings
-
-    return Settings(
-        seed=seed,
-        split=cfg.split,
-        test_share=cfg.test_share,
-        split_seed=cfg.split_seed,
-        kinds=cfg.kinds,
-        hops=cfg.hops,
-        max_answers=cfg.max_answers,
-        max_edges=cfg.max_edges,
-        exclude_topic=cfg.exclude_topic,
-        value_joins=cfg.value_joins,
-        topics_bracketed=cfg.topics_bracketed,
-        wordings=cfg.wordings,
-        wordings_per_plan=cfg.wordings_per_plan,
-        hold_out_wordings=cfg.hold_out_wordings,
-    )
+    return Generator(graph, from_dict(Config, content["config"]), content["seed"])
