@@ -15,6 +15,7 @@ from raykg.cli.quiet import start_ray
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
+    from raykg.config.choice import Chosen
     from raykg.data.question_set import QuestionSet
     from raykg.data.questions_config import QuestionsConfig
     from raykg.kg.graph import KnowledgeGraph
@@ -54,21 +55,15 @@ def command(
         raykg questions runs/graphs/mine --source file path=my_questions.csv
         raykg questions jobs/configs/finetune/quickstart.yaml questions.train.count=1000
     """
-    given = list(settings or [])
-    cfg_seed, opened, cfg = _job(graph, given, out) if graph.endswith(_CONFIGS) else (seed, _graph(graph, out), None)
+    is_job = graph.endswith(_CONFIGS)
+    wanted = {} if is_job else _wanted(source, settings or [], count, test)  # first: a mistake in them is said at once
+    cfg_seed, opened, cfg = _job(graph, settings or [], out) if is_job else (seed, _graph(graph, out), None)
     start_ray(cpus, out / "logs")
     started = time.monotonic()
     if cfg is not None:
         sets = _prepare(cfg, opened, cfg_seed, out)
     else:
-        given += [f"count={count}"] if count is not None else []
-        wanted = {"train" if test else "questions": given}
-        wanted |= (
-            {"test": [*(text for text in given if not text.startswith(("count=", "split="))), "split=test", f"count={test}"]}
-            if test
-            else {}
-        )
-        sets = {name: _one(name, source, texts, opened, seed, out) for name, texts in wanted.items()}
+        sets = {name: _one(name, chosen, opened, seed, out) for name, chosen in wanted.items()}
     _statistics(sets)
     _examples(sets, show)
     print(f"{sum(found.num_rows for found in sets.values()):,} questions in {out} ({time.monotonic() - started:.0f} s)")
@@ -92,18 +87,37 @@ def _graph(source: str, out: Path) -> KnowledgeGraph:
         return open_graph(GraphConfig(source=source), out)
 
 
-def _one(name: str, source: str, settings: list[str], graph: KnowledgeGraph, seed: int, out: Path) -> QuestionSet:
-    """Make one set from one source."""
-    from raykg.config.choice import Chosen, config_class
-    from raykg.config.load import load, to_dict
-    from raykg.data.prepare import file_hashes, make_questions
+def _wanted(source: str, settings: Sequence[str], count: int | None, test: int | None) -> dict[str, Chosen]:
+    """Return the source of each set, its settings checked; opens and starts nothing.
+
+    Raises:
+        ChoiceError: no such source.
+        ConfigErrors: wrong settings.
+    """
+    from raykg.config.choice import ChoiceError, Chosen, config_class
+    from raykg.config.load import load
 
     folder = "raykg.data.sources"
-    cfg = Chosen(folder, source, load(config_class(folder, source), None, settings))
-    about = {"set": name, "source": source, "config": to_dict(cfg.config), "kg_version": graph.version, "seed": seed}
-    about["files"] = file_hashes([cfg])
+    try:
+        section = config_class(folder, source)
+    except ChoiceError as error:
+        raise ChoiceError(f"--source {error}") from error
+    given = [*settings, *([f"count={count}"] if count is not None else [])]
+    wanted = {"train" if test else "questions": given}
+    if test:
+        wanted["test"] = [*(text for text in given if not text.startswith(("count=", "split="))), "split=test", f"count={test}"]
+    return {name: Chosen(folder, source, load(section, None, texts)) for name, texts in wanted.items()}
+
+
+def _one(name: str, chosen: Chosen, graph: KnowledgeGraph, seed: int, out: Path) -> QuestionSet:
+    """Make one set from one source."""
+    from raykg.config.load import to_dict
+    from raykg.data.prepare import file_hashes, make_questions
+
+    about = {"set": name, "source": chosen.name, "config": to_dict(chosen.config), "kg_version": graph.version, "seed": seed}
+    about["files"] = file_hashes([chosen])
     with _telling(f"questions: {name}"):
-        return make_questions(cfg, graph, seed, out / name, about)
+        return make_questions(chosen, graph, seed, out / name, about)
 
 
 def _prepare(cfg: QuestionsConfig, graph: KnowledgeGraph, seed: int, out: Path) -> dict[str, QuestionSet]:

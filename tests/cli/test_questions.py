@@ -15,9 +15,15 @@ def store(tmp_path_factory):
 
 
 @pytest.fixture
-def run(ray_session, monkeypatch, capsys):
+def run(ray_session, run_without_ray, monkeypatch):
     """Run the command; return its exit code, output and errors."""
     monkeypatch.setattr("raykg.train.launch.quieten", lambda logs: None)  # other tests want their logs
+    return run_without_ray
+
+
+@pytest.fixture
+def run_without_ray(capsys):
+    """Run the command where it must end before Ray starts; the same returned."""
 
     def command(*arguments):
         with pytest.raises(SystemExit) as left:
@@ -71,12 +77,23 @@ def test_a_jobs_file(run, store, tmp_path):
     ("arguments", "message"),
     [
         (["cuont=3"], "cuont: no such key, did you mean 'count'?"),
-        (["--source", "metaqua"], "did you mean 'metaqa'"),
-        (["wordings=moveis"], "moveis: no wordings file"),
+        (["--test", 3, "cuont=3"], "cuont: no such key, did you mean 'count'?"),
+        (["--source", "file", "--test", 3, "path=mine.csv"], "split"),
+        (["--source", "metaqua"], "--source (metaqua): no such method in raykg.data.sources, did you mean 'metaqa'?"),
     ],
 )
-def test_mistakes_are_said_in_one_line(run, store, tmp_path, arguments, message):
-    code, out, err = run(store, "--out", tmp_path / "q", *arguments)
+def test_mistakes_are_said_before_the_graph_is_opened_and_ray_started(run_without_ray, tmp_path, monkeypatch, arguments, message):
+    monkeypatch.setattr("raykg.cli.questions.start_ray", lambda *_: pytest.fail("Ray was started"))
+    monkeypatch.setattr("raykg.kg.source.open_graph", lambda *_: pytest.fail("the graph was opened"))
+    code, out, err = run_without_ray(tmp_path / "graph", "--out", tmp_path / "q", *arguments)
     assert (code, out) == (2, "")
     assert message in err
+    assert "Traceback" not in err
+    assert not (tmp_path / "q").exists()
+
+
+def test_a_mistake_in_the_wordings_is_said_in_one_line(run, store, tmp_path):
+    code, out, err = run(store, "--out", tmp_path / "q", "wordings=moveis")
+    assert (code, out) == (2, "")
+    assert "moveis: no wordings file" in err
     assert "Traceback" not in err
