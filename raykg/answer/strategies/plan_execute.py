@@ -17,6 +17,7 @@ Answers stand in the executor's order, ascending by node id.
 from __future__ import annotations
 
 import heapq
+import re
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
@@ -31,6 +32,8 @@ if TYPE_CHECKING:
     from raykg.kg.graph import KnowledgeGraph
     from raykg.kg.linking import Candidate, Linker
     from raykg.kg.logical_form import Budget, LogicalForm, Proof, Result
+
+_POSSESSIVE = re.compile(r"['\u2019]s\b")
 
 SEARCH: dict[str, list[int]] = {"beams": [1, 4], "candidates": [1, 5, 10]}
 
@@ -138,18 +141,40 @@ class PlanExecute:
         return found
 
     def _link_in_text(self, names: Sequence[str], text: str) -> list[list[Candidate]]:
-        """Return the candidates of each name; a name that is not in the text was copied wrongly and is looked for among those that are."""
+        """Return the candidates of each name, repairing slips of copying by what the question itself names.
+
+        A name slipped where the question does not hold it, or holds it only as part of a longer name. It is looked for among the names
+        that the question does hold; one that resembles none of them is the most telling name that the plan leaves out.
+        """
         from raykg.kg.linking import fold
 
         limit = self.config.candidates
         found = self.linker.link_many(names, limit)
-        folded = f" {fold(text)} "
-        slips = [place for place, name in enumerate(names) if f" {fold(name)} " not in folded]
-        if slips and text:
-            mentions = self.linker.mentions(text)
+        mentions = self.linker.mentions(text) if text else []
+        if not mentions:
+            return found
+        held = [f" {fold(mention.text)} " for mention in mentions]
+        folded = f" {fold(text)} {fold(_POSSESSIVE.sub('', text))} "  # "The Brave's stars" holds "The Brave"
+        slips = []
+        for place, mark in enumerate(f" {fold(name)} " for name in names):
+            itself = max((mention.score for mention, whole in zip(mentions, held, strict=True) if whole == mark), default=0.0)
+            around = [
+                mention
+                for mention, whole in zip(mentions, held, strict=True)
+                if mark in whole and mention.score > itself and mention.candidates[0].how in ("exact", "alias")
+            ]
+            if mark not in folded:
+                slips.append(place)
+            elif around:
+                found[place] = around[0].candidates[:limit]
+        used = {candidate.node for place, candidates in enumerate(found) if place not in slips for candidate in candidates}
+        for place in slips:
             nodes = sorted({candidate.node for mention in mentions for candidate in mention.candidates})
-            for place in slips:
-                found[place] = (self.linker.link(names[place], limit, among=nodes) if nodes else []) or found[place]
+            alike = self.linker.link(names[place], limit, among=nodes)
+            written = [candidate for candidate in found[place] if f" {fold(self.graph.label(candidate.node))} " in folded]
+            left = (mention.candidates for mention in mentions if not used.intersection(one.node for one in mention.candidates))
+            found[place] = alike or written or next(left, [])[:limit] or found[place]
+            used |= {candidate.node for candidate in found[place]}
         return found
 
     def _as_candidates(self, nodes: Sequence[int]) -> list[Candidate]:
