@@ -34,7 +34,8 @@ _log = logging.getLogger(__name__)
 _OBJECT_STORE = 1 << 30  # bytes; token batches are small, and Ray's default of 30 % of the memory is the model's
 _POLL = 0.3  # seconds between looks at metrics.jsonl
 _FAILURE = "failure.json"
-_API_SERVER = "RAY_API_SERVER_ADDRESS"  # a GCS address will do, and unlike RAY_ADDRESS it does not change what ray.init() joins
+_API_SERVER = "RAY_API_SERVER_ADDRESS"  # unlike RAY_ADDRESS it does not change what ray.init() joins
+_NOBODY = "http://127.0.0.1:9"  # the discard port: refused at once
 _NOT_RETRIED = (RaykgError, TypeError, ValueError, LookupError, AttributeError, ImportError, NotImplementedError)
 
 Arguments = Mapping[str, Any]  # JSON-like
@@ -211,14 +212,16 @@ def _fit_once(config: dict[str, Any], resources: ResourcesConfig, folder: Path, 
 def _name_own_cluster() -> None:
     """Tell Ray Train's placement-group cleaner which cluster is its own.
 
-    It asks Ray's state API every second whether the controller lives. Where a second Ray runs on the machine it may reach that one, which
-    has never heard of the controller, and then takes the workers' places away in the middle of training. The controller and the cleaner
+    It asks Ray's state API every second whether the controller lives, at port 8265 of this machine unless told otherwise. A Ray without a
+    dashboard, as we start it, does not answer there, and the cleaner waits; the dashboard of another Ray on the machine does, has never
+    heard of the controller, and the cleaner takes the workers' places away in the middle of training. The controller and the cleaner
     inherit what Ray Train propagates.
     """
-    import ray
+    from ray._private.worker import get_dashboard_url
     from ray.train.v2._internal import constants
 
-    os.environ[_API_SERVER] = ray.get_runtime_context().gcs_address
+    dashboard = get_dashboard_url()
+    os.environ[_API_SERVER] = f"http://{dashboard}" if dashboard else _NOBODY
     constants.ENV_VARS_TO_PROPAGATE.add(_API_SERVER)
 
 

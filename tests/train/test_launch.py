@@ -160,3 +160,16 @@ def test_following_a_file_gives_each_record_once(tmp_path: Path) -> None:
     other.replace(path)  # as a resumed run cuts it back
     assert [record["step"] for record in next(reader)] == [4, 5]
     assert next(reader) == []
+
+
+def test_the_cleaner_asks_no_other_rays_dashboard(ray_session, monkeypatch):
+    """The session has no dashboard: whoever answers at the default port is somebody else."""
+    from ray._private import worker
+    from ray.train.v2._internal.constants import get_env_vars_to_propagate
+
+    monkeypatch.setenv("RAY_API_SERVER_ADDRESS", "")
+    launch._name_own_cluster()
+    assert get_env_vars_to_propagate()["RAY_API_SERVER_ADDRESS"] == "http://127.0.0.1:9"
+    monkeypatch.setattr(worker, "get_dashboard_url", lambda: "10.0.0.1:8265")
+    launch._name_own_cluster()
+    assert get_env_vars_to_propagate()["RAY_API_SERVER_ADDRESS"] == "http://10.0.0.1:8265"
