@@ -1,5 +1,5 @@
 # raykg in a handful of words. Each target does its own set-up in .venv.
-#   make quickstart   a graph -> questions -> a fine-tuned, measured model, in at most 15 minutes on 2 cores
+#   make quickstart   a graph -> questions -> a fine-tuned, measured model, in about 15 minutes on 2 idle cores
 #   make test         the whole default test suite
 #   make lint         ruff and strict mypy
 
