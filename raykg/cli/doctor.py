@@ -36,6 +36,8 @@ def command(
         raykg doctor jobs/configs/finetune/quickstart.yaml resources.workers=4
         raykg doctor --json
     """
+    from rich.console import Console
+
     from raykg.cli.machine import machine_findings
     from raykg.cli.operators import operator_findings
 
@@ -45,7 +47,8 @@ def command(
         from raykg.train.finetune_config import FinetuneConfig
 
         asked = load(FinetuneConfig, config, overrides or [])
-    findings = machine_findings(Path(asked.run.storage if asked else "runs")) + ask_rooms() + operator_findings()
+    with Console(stderr=True).status("looking at packages, Ray, torch and DeepSpeed (about 10 s)"):
+        findings = machine_findings(Path(asked.run.storage if asked else "runs")) + ask_rooms() + operator_findings()
     if asked is not None:
         findings += compare(asked, findings)
     if as_json:

@@ -157,7 +157,7 @@ def query(
     store: Store,
     form: Annotated[str, typer.Argument(help="A plan: 'Joel Zwick < directed by > in language'.", show_default=False)],
     version: Version = "latest",
-    sparql: Annotated[bool, typer.Option("--sparql", help="Print the translation to SPARQL too.")] = False,
+    sparql: Annotated[bool, typer.Option("--sparql", help="Print the translation to SPARQL too (by ids of this version).")] = False,
     limit: Annotated[int, typer.Option(help="Answers and proof triples to print.", min=1)] = 20,
 ) -> None:
     """Execute a plan and print its answers and the triples that prove them.

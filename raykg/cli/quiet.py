@@ -23,7 +23,10 @@ def quiet_libraries() -> None:
 
 
 def start_ray(cpus: int, logs: Path) -> None:
-    """Start Ray on this machine where none runs yet, for a command that needs a little of it; what it says goes to `<logs>/driver.log`."""
+    """Join the Ray of RAY_ADDRESS, or start one on this machine, for a command that needs a little of it.
+
+    What it says goes to `<logs>/driver.log`.
+    """
     from raykg.train.launch import quieten
 
     quieten(logs)
@@ -32,7 +35,10 @@ def start_ray(cpus: int, logs: Path) -> None:
 
     if not ray.is_initialized():
         with printing_to(logs / "driver.log"):
-            ray.init(num_cpus=cpus, include_dashboard=False, log_to_driver=False, configure_logging=False)
+            if os.environ.get("RAY_ADDRESS"):  # as Ray sets it for submitted jobs
+                ray.init(log_to_driver=False, configure_logging=False)
+            else:
+                ray.init(num_cpus=cpus, include_dashboard=False, log_to_driver=False, configure_logging=False)
     ray.data.DataContext.get_current().enable_progress_bars = False
 
 

@@ -35,15 +35,19 @@ def run_train(config: Path, overrides: list[str]) -> None:
     from raykg.config.load import resolve
     from raykg.config.show import to_yaml
     from raykg.train.finetune_config import FinetuneConfig
+    from raykg.train.run_folder import held
 
     resolved = resolve(FinetuneConfig, config, overrides)
     folder = Path(resolved.config.run.storage) / resolved.config.run.name
     notes = Console(stderr=True, highlight=False)
     notes.print(f"run folder: {folder} (logs in {folder / 'logs'})", soft_wrap=True)
-    with Display(folder / "logs" / "driver.log") as display:
-        from raykg.train.finetune import run_finetune
+    with held(folder):
+        from raykg.train.finetune import Finetune
 
-        outcome = run_finetune(resolved.config, display, to_yaml(resolved.config, resolved.provenance))
+        display = Display(folder / "logs" / "driver.log")
+        job = Finetune(resolved.config, display, to_yaml(resolved.config, resolved.provenance))  # before the log: it may move the folder
+        with display:
+            outcome = job.run()
     if outcome.table is not None:
         Console(highlight=False).print(outcome.table.console_table())
     print(f"model:      {outcome.model}")

@@ -131,7 +131,7 @@ def _train(
 
 def _paraphrased(train: QuestionSet, cfg: QuestionsConfig, asked: ParaphraseConfig, paraphraser: type[Writer], folder: Path) -> QuestionSet:
     """Return the training set with the paraphrases that keep plan and names."""
-    note = {**train.about, "set": "train with paraphrases"}
+    note = {**train.about, "set": "train with paraphrases", "planner": _weights(Path(asked.planner))}
     if (found := existing(folder, note)) is not None:
         return found
     arguments = {"reference": asked.model, "wordings": asked.wordings, "planner": str(Path(asked.planner).absolute())}
@@ -140,6 +140,12 @@ def _paraphrased(train: QuestionSet, cfg: QuestionsConfig, asked: ParaphraseConf
     written = write_questions(more, folder, note)
     log.info("paraphrases: %d rows became %d", train.num_rows, written.num_rows)
     return written
+
+
+def _weights(run: Path) -> dict[str, str]:
+    """Return the hashes of the weights that a finished run left, by file: another planner keeps other paraphrases."""
+    model = run / "model" if (run / "model").is_dir() else run
+    return {str(file.relative_to(model)): sha256(file) for file in sorted(model.rglob("*.safetensors"))}
 
 
 def _reasons(rows: pa.Table, tested_chains: np.ndarray[Any, Any], share: float) -> dict[str, np.ndarray[Any, Any]]:

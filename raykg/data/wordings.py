@@ -82,21 +82,28 @@ class Wordings:
             WordingError: the file cannot be read or says something that no phrase may say.
         """
         self._words: Words = {}
-        self._entries: dict[Steps, Entry] = {}
+        self._authored: dict[Steps, Entry] = {}
+        self._single: dict[tuple[str, bool], Entry] = {}  # by full names: two relations may end in the same words
         self._literals: dict[str, dict[str, tuple[str, ...]]] = {}
         for name in relations:
             heads, tails = (nouns or {}).get(name, (("thing", "things"), None))
-            forward, backward = entries_from_label(name, heads, tails)
-            self._entries[False, ((fold(name), True),)] = forward
-            self._entries[False, ((fold(name), False),)] = backward
-            self._literals[fold(name)] = literal_phrases(name)
+            self._single[name, True], self._single[name, False] = entries_from_label(name, heads, tails)
+            self._literals[name] = literal_phrases(name)
+        self._named = {fold(name): name for name in reversed(relations)}  # a plan may write "directed by" for directed_by
         if authored is not None:
             self._read(authored)
-        self._longest = max((len(steps) for _, steps in self._entries), default=1)
+        self._longest = max((len(steps) for _, steps in self._authored), default=1)
 
     def entry(self, relation: str, forward: bool) -> Entry:
-        """Return the phrases of one relation in one direction."""
-        return self._entries[False, ((fold(relation), forward),)]
+        """Return the phrases of one relation in one direction.
+
+        Raises:
+            WordingError: these wordings were not made for the relation.
+        """
+        found = self._single.get((self._name(relation), forward))
+        if found is None:
+            raise WordingError(f"relation {relation!r}: no wordings for it; make Wordings with the names of the graph's relations")
+        return found
 
     def question(self, form: LogicalForm, draw: random.Random) -> str:
         """Return one way to ask for a plan, lower-cased but for what stands in its slots.
@@ -115,19 +122,21 @@ class Wordings:
     def steps(self, away: bool, hops: Sequence[Hop], at_source: bool) -> list[tuple[int, Entry]]:
         """Return how many of the first hops can be worded at once, and by what; `~` phrases only at the source of a walk that has `~`."""
         folded = tuple((fold(hop.relation), hop.forward) for hop in hops[: self._longest])
-        found = []
-        for length in range(1, len(folded) + 1):
+        found = [(1, self._authored[True, folded[:1]])] if away and at_source and (True, folded[:1]) in self._authored else []
+        found.append((1, self.entry(hops[0].relation, hops[0].forward)))
+        for length in range(2, len(folded) + 1):
             for turned in (True, False) if away and at_source else (False,):
-                entry = self._entries.get((turned, folded[:length]))
+                entry = self._authored.get((turned, folded[:length]))
                 if entry is not None:
                     found.append((length, entry))
-        if not found:
-            raise WordingError(f"relation {hops[0].relation!r}: no wordings for it; make Wordings with the names of the graph's relations")
         return found
 
     def literal(self, relation: str, which: str) -> tuple[str, ...]:
         """Return phrases about the values of a relation; empty where there are none of that sort."""
-        return self._literals.get(fold(relation), {}).get(which, ())
+        return self._literals.get(self._name(relation), {}).get(which, ())
+
+    def _name(self, relation: str) -> str:
+        return relation if relation in self._literals else self._named.get(fold(relation), relation)
 
     def _read(self, authored: str) -> None:
         path = BUILTIN / f"{authored}_wordings.json"
@@ -142,20 +151,30 @@ class Wordings:
         if not isinstance(content, dict) or not isinstance(content.get("steps"), dict):
             raise WordingError(f"{path.name}: steps: missing, expected an object of phrases by step (see raykg.data.wordings)")
         self._words = {name: _texts(given, f"{path.name}: words.{name}") for name, given in content.get("words", {}).items()}
-        known_relations = {relation for _, steps in self._entries for relation, _ in steps}
         for key, given in content["steps"].items():
             place = f"{path.name}: steps.{key}"
             steps = _steps(key, place)
             entry = _entry(given, self._words, place)
-            if {relation for relation, _ in steps[1]} <= known_relations:  # a file may serve several graphs
-                self._entries[steps] = _over(entry, self._entries.get(steps))
+            if not {relation for relation, _ in steps[1]} <= self._named.keys():  # a file may serve several graphs
+                continue
+            self._authored[steps] = entry
+            if not steps[0] and len(steps[1]) == 1:
+                self._author_single(*steps[1][0], entry)
         for relation, given in content.get("literals", {}).items():
             lists = {which: _texts(texts, f"{path.name}: literals.{relation}.{which}") for which, texts in given.items()}
             if wrong := lists.keys() - set(LITERAL_LISTS):
                 raise WordingError(
                     f"{path.name}: literals.{relation}.{min(wrong)}: no such list, expected one of {', '.join(LITERAL_LISTS)}"
                 )
-            self._literals[fold(relation)] = self._literals.get(fold(relation), {}) | lists
+            for name in self._literals:
+                if fold(name) == fold(relation):
+                    self._literals[name] = self._literals[name] | lists
+
+    def _author_single(self, folded: str, forward: bool, entry: Entry) -> None:
+        """Put an author's phrases over those of every relation that is written so."""
+        for name, way in self._single:
+            if way == forward and fold(name) == folded:
+                self._single[name, way] = _over(entry, self._single[name, way])
 
 
 class _Draw:
@@ -367,9 +386,7 @@ def _texts(given: object, place: str) -> tuple[str, ...]:
     return tuple(given)
 
 
-def _over(entry: Entry, default: Entry | None) -> Entry:
+def _over(entry: Entry, default: Entry) -> Entry:
     """Return the author's entry, with lists that the author left out taken from the label's."""
-    if default is None:
-        return entry
     missing = {field.name: getattr(default, field.name) for field in fields(Entry) if not getattr(entry, field.name)}
     return replace(entry, **missing)

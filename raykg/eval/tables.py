@@ -58,7 +58,8 @@ class Group:
         """Return the group's column heading."""
         if self.kind == "all":
             return "all" if self.wording == "all" else f"{self.wording} wordings"
-        return self.kind if self.wording == "all" else f"{self.kind}, {self.wording}"
+        kind = self.kind or "no kind given"
+        return kind if self.wording == "all" else f"{kind}, {self.wording}"
 
 
 @dataclass(frozen=True, slots=True)

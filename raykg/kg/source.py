@@ -160,7 +160,8 @@ def _fingerprint(cfg: GraphConfig) -> str:
                 settings[key] = [[file.name, file.suffix, file.fingerprint()] for file in expand([source])]
     else:
         code = Path(str(getattr(_builtin(cfg.source), "__file__", "")))
-        settings["code"] = hashlib.sha256(code.read_bytes()).hexdigest()
+        made_of = sorted(file for file in code.parent.glob(f"{code.stem}*") if file.is_file() and not file.stem.endswith("_wordings"))
+        settings["code"] = {file.name: hashlib.sha256(file.read_bytes()).hexdigest() for file in made_of}
     return hashlib.sha256(json.dumps(settings, sort_keys=True, default=str).encode()).hexdigest()[:16]
 
 

@@ -61,6 +61,10 @@ class ModelReferenceError(RaykgError):
     """A model reference is malformed, leads nowhere, or leads to what raykg does not load."""
 
 
+class OtherWeightsError(ModelReferenceError):
+    """A reference leads to other weights than it did before."""
+
+
 @config
 class ModelConfig:
     """Which language model is used, and in which numbers."""
@@ -196,6 +200,21 @@ def base_sha256(folder: Path) -> str:
     if _is_complete(folder):
         return str(json.loads((folder / MANIFEST).read_text(encoding="utf-8"))["weights_sha256"])
     return weights_sha256(folder)
+
+
+def verified(reference: str, sha256: str, *, cache: Path | None = None, wheel: str | None = None) -> Path:
+    """Return what `resolve` does, if it still holds the weights that it held before; arguments and errors as there.
+
+    Raises:
+        OtherWeightsError: it holds others.
+    """
+    folder = resolve(reference, cache, wheel)
+    found = base_sha256(folder)
+    if found != sha256:
+        raise OtherWeightsError(
+            f"{reference} has weights {found[:12]} here, it was trained on {sha256[:12]}: get the same base, or train again"
+        )
+    return folder
 
 
 def _resolve_tiny(architecture: str, models: Path) -> Path:

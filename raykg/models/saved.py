@@ -7,7 +7,7 @@
 
 Whoever wants to leave raykg takes `adapter/` to PEFT, or `raykg export --merged` to anything that reads transformers' folders.
 
-    write_model(run / "model", model, base=folder, reference=cfg.model.reference, graph={...}, config={...}, settings={...})
+    write_model(run / "model", model, reference=cfg.model.reference, base_sha256=..., tokenizer=folder, ...)
     model, tokenizer, saved = load_for_answering(run / "model")
 """
 
@@ -23,7 +23,7 @@ from typing import TYPE_CHECKING, Any
 
 from raykg.config.errors import Plain, RaykgError
 from raykg.models import lora
-from raykg.models.reference import base_sha256, load_model, load_tokenizer, resolve
+from raykg.models.reference import OtherWeightsError, load_model, load_tokenizer, verified
 
 if TYPE_CHECKING:
     from peft import PeftModel
@@ -102,8 +102,9 @@ def write_model(
     folder: Path,
     model: "PeftModel | PreTrainedModel",
     *,
-    base: Path,
     reference: str,
+    base_sha256: str,
+    tokenizer: Path,
     graph: Mapping[str, str],
     config: Mapping[str, Plain],
     settings: Mapping[str, Plain],
@@ -114,8 +115,9 @@ def write_model(
     Args:
         folder: Where to write.
         model: What `lora.attach` returned, after training.
-        base: The resolved folder of the base: its hash is noted, its tokenizer goes with full weights.
         reference: The reference of the base.
+        base_sha256: The identity of the base's weights, as `raykg.models.reference.base_sha256` gives it.
+        tokenizer: A folder with the base's tokenizer, which goes with full weights.
         graph: `store` and `version` of the graph.
         config: The resolved config, as plain JSON.
         settings: What strategies need to know.
@@ -132,12 +134,12 @@ def write_model(
             lora.save_adapter(model, made / ADAPTER, base=reference.removeprefix("hub:"), state=state)
         else:
             model.save_pretrained(str(made / WEIGHTS), state_dict=dict(state) if state is not None else None)
-            _copy_tokenizer(base, made / WEIGHTS)
+            copy_tokenizer(tokenizer, made / WEIGHTS)
         content = {
             "format": FORMAT,
             "kind": kind,
             "base": reference,
-            "base_sha256": base_sha256(base),
+            "base_sha256": base_sha256,
             "graph": dict(graph),
             "config": dict(config),
             "settings": dict(settings),
@@ -202,7 +204,7 @@ def export_merged(saved: SavedModel, target: Path, *, cache: Path | None = None,
     base = verified_base(saved, cache, wheel)
     merged = lora.merge(lora.load_adapter(load_model(base, "float32"), _present(saved.adapter)))
     merged.save_pretrained(target)
-    _copy_tokenizer(base, target)
+    copy_tokenizer(base, target)
 
 
 def verified_base(saved: SavedModel, cache: Path | None = None, wheel: str | None = None) -> Path:
@@ -212,17 +214,15 @@ def verified_base(saved: SavedModel, cache: Path | None = None, wheel: str | Non
         SavedModelError: what its reference leads to here has other weights.
         ModelReferenceError: the base cannot be had.
     """
-    base = resolve(saved.base, cache, wheel)
-    found = base_sha256(base)
-    if found != saved.base_sha256:
-        raise SavedModelError(
-            f"model {saved.folder}: its base {saved.base} has weights {found[:12]} here, it was trained on {saved.base_sha256[:12]}: "
-            "get the same base, or train again"
-        )
-    return base
+    try:
+        return verified(saved.base, saved.base_sha256, cache=cache, wheel=wheel)
+    except OtherWeightsError as error:
+        raise SavedModelError(f"model {saved.folder}: its base {error}") from error
 
 
-def _copy_tokenizer(source: Path, target: Path) -> None:
+def copy_tokenizer(source: Path, target: Path) -> None:
+    """Copy a tokenizer's files to a folder, which is made if it is not there."""
+    target.mkdir(parents=True, exist_ok=True)
     for name in _TOKENIZER_FILES:
         if (source / name).is_file():
             shutil.copyfile(source / name, target / name)

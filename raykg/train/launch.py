@@ -43,7 +43,9 @@ OnRecord = Callable[[Mapping[str, Any]], None]
 
 
 def start_ray(resources: ResourcesConfig, logs: Path) -> None:
-    """Connect to `resources.address`, or start Ray here with the logical CPUs that the run needs; keep a Ray that is already there.
+    """Connect to `resources.address`, or to RAY_ADDRESS, or start Ray here with the logical CPUs that the run needs.
+
+    A Ray that this process is connected to already is kept.
 
     Token authentication stays as Ray sets it up: on, for a cluster that starts here.
 
@@ -54,15 +56,15 @@ def start_ray(resources: ResourcesConfig, logs: Path) -> None:
     quieten(logs)
     import ray
 
+    address = resources.address or os.environ.get("RAY_ADDRESS")  # Ray sets the variable for submitted jobs
     if not ray.is_initialized():
-        if resources.address is not None:
+        if address:
             try:
-                ray.init(address=resources.address, log_to_driver=False, configure_logging=False)
+                ray.init(address=address, log_to_driver=False, configure_logging=False)
             except (ConnectionError, ValueError, RuntimeError) as error:
+                where = f"resources.address ({address})" if resources.address else f"RAY_ADDRESS ({address})"
                 reason = f"no Ray cluster answers there ({_last_line(error)})"
-                raise TrainError(
-                    f"resources.address ({resources.address}): {reason}: start one, or leave the address out to start Ray here"
-                ) from error
+                raise TrainError(f"{where}: {reason}: start one, or leave the address out to start Ray here") from error
         else:
             ray.init(
                 num_cpus=resources.logical_cpus,
@@ -220,7 +222,7 @@ def _name_own_cluster() -> None:
     from ray._private.worker import get_dashboard_url
     from ray.train.v2._internal import constants
 
-    dashboard = get_dashboard_url()
+    dashboard = get_dashboard_url()  # type: ignore[no-untyped-call]
     os.environ[_API_SERVER] = f"http://{dashboard}" if dashboard else _NOBODY
     constants.ENV_VARS_TO_PROPAGATE.add(_API_SERVER)
 

@@ -3,7 +3,7 @@
 from raykg.data.question_set import write_table
 from raykg.data.questions import question_table
 from raykg.models import lora, saved
-from raykg.models.reference import load_model, resolve
+from raykg.models.reference import base_sha256, load_model, resolve
 from tests.graphs import film_graph
 
 PLANS = [
@@ -42,8 +42,9 @@ def write_run(folder):
     saved.write_model(
         folder / "run" / "model",
         model,
-        base=base,
         reference="tiny:llama",
+        base_sha256=base_sha256(base),
+        tokenizer=base,
         graph={"store": str(graph.root), "version": graph.version},
         config={"evaluation": evaluation},
         settings={"facts_tokens": 40},

@@ -5,7 +5,7 @@ import pytest
 from raykg.cli.main import find_command
 from raykg.config.errors import RaykgError
 from raykg.models.lora import LoraConfig, attach
-from raykg.models.reference import load_model, resolve
+from raykg.models.reference import base_sha256, load_model, resolve
 from raykg.models.saved import write_model
 
 
@@ -16,7 +16,8 @@ def run(*arguments: str) -> None:
 def test_adapter_and_merged_model_are_written(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     base = resolve("tiny:llama", tmp_path)
     model = attach(load_model(base), LoraConfig(rank=2))
-    write_model(tmp_path / "run/model", model, base=base, reference="tiny:llama", graph={}, config={}, settings={})
+    about = {"reference": "tiny:llama", "base_sha256": base_sha256(base), "tokenizer": base}
+    write_model(tmp_path / "run/model", model, **about, graph={}, config={}, settings={})
     target = tmp_path / "out"
     run(str(tmp_path / "run"), "--adapter", str(target / "a"), "--merged", str(target / "m"), "--cache", str(tmp_path))
     assert "adapter of tiny:llama" in capsys.readouterr().out

@@ -10,6 +10,7 @@ import pytest
 from raykg.cli import train
 from raykg.train import finetune
 from raykg.train.finetune import Outcome
+from raykg.train.run_folder import held
 from tests.cli.run_raykg import raykg
 
 
@@ -24,12 +25,15 @@ def test_what_a_run_made_is_listed(
 ) -> None:
     given: list[Any] = []
 
-    def run(cfg: Any, listener: Any, text: str) -> Outcome:
-        given.append((cfg, text))
-        folder = tmp_path / "runs" / "small"
-        return Outcome(folder=folder, model=folder / "model", table=None, report=folder / "report.md", example="who directed Alien")
+    class Job:
+        def __init__(self, cfg: Any, listener: Any, text: str) -> None:
+            given.append((cfg, text))
 
-    monkeypatch.setattr(finetune, "run_finetune", run)
+        def run(self) -> Outcome:
+            folder = tmp_path / "runs" / "small"
+            return Outcome(folder=folder, model=folder / "model", table=None, report=folder / "report.md", example="who directed Alien")
+
+    monkeypatch.setattr(finetune, "Finetune", Job)
     train.command(config, ["train.steps=7"], resume=True)
     (cfg, text) = given[0]
     assert (cfg.train.steps, cfg.run.resume) == (7, "must")
@@ -38,6 +42,15 @@ def test_what_a_run_made_is_listed(
     assert "run folder:" in captured.err
     assert [line.split(":")[0] for line in captured.out.splitlines()] == ["model", "report", "metrics", "ask it"]
     assert '"who directed Alien"' in captured.out
+
+
+def test_a_run_that_another_command_holds_keeps_its_log(config: Path, tmp_path: Path) -> None:
+    log = tmp_path / "runs" / "small" / "logs" / "driver.log"
+    with held(tmp_path / "runs" / "small"):
+        done = raykg("train", "x.yaml", cwd=tmp_path)
+    assert done.returncode != 0
+    assert "another command is at work" in done.stderr
+    assert not log.exists()
 
 
 def test_help_shows_examples() -> None:

@@ -103,3 +103,15 @@ def test_paraphrases_join_the_training_set_alone(films, tmp_path, ray_session):
     assert len(of_more) == 2 * len(of_plain), "paraphrases have ids of their own"
     with pytest.raises(DataError, match="questions.paraphrase"):
         prepare_questions(asked, films, 0, tmp_path / "more")
+
+
+def test_a_planner_with_other_weights_makes_another_set(films, tmp_path, ray_session):
+    weights = tmp_path / "earlier" / "model" / "adapter" / "adapter_model.safetensors"
+    weights.parent.mkdir(parents=True)
+    asked = config(paraphrase={"model": "tiny:llama", "planner": str(tmp_path / "earlier"), "wordings": 2}, hold_out_wordings=0.0)
+    times = []
+    for content in (b"one", b"one", b"other"):
+        weights.write_bytes(content)
+        train = prepare_questions(asked, films, 0, tmp_path / "sets", Shouter).train
+        times.append((train.folder / "manifest.json").stat().st_mtime_ns)
+    assert times[0] == times[1] < times[2]

@@ -96,6 +96,23 @@ def test_relation_names_match_whatever_their_underscores_and_case():
     assert words.entry("directed_by", True) == Wordings(["directed by"], "movies").entry("directed by", True)
 
 
+def test_relations_that_end_in_the_same_words_keep_their_own_nouns():
+    nouns = {"/film/name": (("film", "films"), None), "/music/name": (("album", "albums"), None)}
+    words = Wordings([*nouns], nouns=nouns)
+    assert words.entry("/film/name", False).nouns == {"film": "films"}
+    assert words.entry("/music/name", False).nouns == {"album": "albums"}
+    assert "film" in words.question(parse("x < /film/name"), random.Random(1))
+
+
+def test_an_author_words_every_relation_that_is_written_so(tmp_path):
+    file = tmp_path / "own.json"
+    file.write_text(json.dumps({"steps": {"> name": {"asks": ["how is {x} called"]}}, "literals": {"name": {"max": ["last"]}}}))
+    words = Wordings(["/film/name", "/music/name"], str(file))
+    for relation in ("/film/name", "/music/name"):
+        assert words.entry(relation, True).asks == ("how is {x} called",)
+        assert words.literal(relation, "max") == ("last",)
+
+
 @pytest.mark.parametrize("file", sorted(BUILTIN.glob("*_wordings.json")), ids=lambda file: file.stem)
 def test_built_in_files_say_how_they_were_written(file):
     assert "without looking at the questions" in json.loads(file.read_text(encoding="utf-8"))["about"]

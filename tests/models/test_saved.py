@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from raykg.models.lora import LoraConfig, attach
-from raykg.models.reference import load_model, load_tokenizer, resolve
+from raykg.models.reference import base_sha256, load_model, load_tokenizer, resolve
 from raykg.models.saved import SavedModel, SavedModelError, export_adapter, export_merged, load_for_answering, write_model
 
 IDS = torch.arange(12).reshape(1, 12) + 40
@@ -21,7 +21,14 @@ def logits(model: torch.nn.Module) -> torch.Tensor:
 
 def save(folder: Path, base: Path, model: torch.nn.Module) -> SavedModel:
     return write_model(
-        folder, model, base=base, reference=str(base), graph={"store": "graphs/x", "version": "v1"}, config={"a": 1}, settings={"b": [2]}
+        folder,
+        model,
+        reference=str(base),
+        base_sha256=base_sha256(base),
+        tokenizer=base,
+        graph={"store": "graphs/x", "version": "v1"},
+        config={"a": 1},
+        settings={"b": [2]},
     )
 
 
@@ -75,7 +82,9 @@ def test_saving_again_replaces(base: Path, model: torch.nn.Module, tmp_path: Pat
 def test_a_save_that_fails_keeps_the_old(base: Path, model: torch.nn.Module, tmp_path: Path) -> None:
     saved = save(tmp_path / "model", base, model)
     with pytest.raises(TypeError):
-        write_model(tmp_path / "model", model, base=base, reference="x", graph={}, config={"a": object()}, settings={})
+        write_model(
+            tmp_path / "model", model, reference="x", base_sha256="x", tokenizer=base, graph={}, config={"a": object()}, settings={}
+        )
     assert SavedModel.open(tmp_path / "model") == saved
     assert [p.name for p in tmp_path.iterdir()] == ["model"]
 

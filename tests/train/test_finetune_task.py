@@ -14,7 +14,7 @@ from raykg.data.questions import question_table
 from raykg.data.tokenise import Tokeniser
 from raykg.data.tokenise import micro_batch as pad
 from raykg.kg.graph import KnowledgeGraph
-from raykg.models.reference import resolve
+from raykg.models.reference import base_sha256, resolve
 from raykg.models.saved import SavedModel
 from raykg.train.finetune_config import FinetuneConfig
 from raykg.train.finetune_task import FinetuneTask, Inputs, trained_precision, watched_strategy
@@ -32,7 +32,8 @@ def make(folder: Path, graph: KnowledgeGraph, **changes: object) -> FinetuneTask
     columns = {"question": [f"who directed {name}" for name in ("Alien", "Aliens", "Amélie", "Blade Runner")], "kind": ["1-hop"] * 4}
     rows = question_table({**columns, "answers": [["x"]] * 4, "answer_ids": [[0]] * 4}, kg_version=graph.version)
     questions = str(write_table(rows, folder / "questions", {"set": "validation"}).folder)
-    inputs = Inputs(str(graph.root), graph.version, questions, questions, str(resolve("tiny:llama")))
+    base = resolve("tiny:llama")
+    inputs = Inputs(str(graph.root), graph.version, questions, questions, str(base), base_sha256(base))
     return FinetuneTask(cfg, inputs, Ranks())
 
 

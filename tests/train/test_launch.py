@@ -100,6 +100,26 @@ def test_a_cluster_that_does_not_answer_is_named(tmp_path: Path, monkeypatch: py
         launch.start_ray(ResourcesConfig(address="10.0.0.9:6379"), tmp_path)
 
 
+def test_rays_own_variable_names_the_cluster_of_a_submitted_job(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    import ray
+
+    asked: list[object] = []
+
+    def refuse(**options: object) -> None:
+        asked.append(options.get("address"))
+        raise ConnectionError("no route")
+
+    monkeypatch.setenv("RAY_ADDRESS", "10.0.0.8:6379")
+    monkeypatch.setattr(ray, "is_initialized", lambda: False)
+    monkeypatch.setattr(ray, "init", refuse)
+    monkeypatch.setattr(launch, "quieten", lambda logs: None)
+    with pytest.raises(TrainError, match=r"^RAY_ADDRESS \(10.0.0.8:6379\): no Ray cluster answers there"):
+        launch.start_ray(ResourcesConfig(), tmp_path)
+    with pytest.raises(TrainError, match=r"^resources.address \(auto\)"):
+        launch.start_ray(ResourcesConfig(address="auto"), tmp_path)
+    assert asked == ["10.0.0.8:6379", "auto"]
+
+
 def test_a_users_mistake_is_told_once_and_not_retried(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     import ray.train
 

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from raykg.kg.linking.linker import Candidate, Linker
 
 _QUOTED = re.compile(r"\"([^\"]+)\"|“([^”]+)”|«([^»]+)»")
+_OWNER = re.compile(r"\w['’]s$", re.IGNORECASE)  # "Alien's director" is about Alien, unless something is called "Alien's"
 _COVERED = 0.5  # factor for a name inside a longer one
 _PLAIN = 0.2  # factor for a name of question words or of words that relations are called by
 _SMALL = 0.9  # factor for one word in small letters: "screenplay" is more often a word than a name
@@ -120,8 +121,11 @@ def _names(index: NameIndex, asked: _Question) -> list[_Span]:
         for last in range(first, len(asked.words)):
             stretch = asked.folded[start : asked.end(last)].encode()
             low = keys.lower_bound(stretch, low, high)
+            begin, end = asked.place(first, last)
             if low < high and keys.is_at(low, stretch):
-                found.append(_Span(first, last, *asked.place(first, last)))
+                found.append(_Span(first, last, begin, end))
+            if _OWNER.search(asked.text[begin:end]) and keys.find(asked.folded[start : asked.end(last) - 1]) >= 0:
+                found.append(_Span(first, last, begin, end - 2))
             low, high = keys.lower_bound(stretch + b" ", low, high), keys.lower_bound(stretch + b"!", low, high)  # "!" follows " "
             if low >= high:
                 break

@@ -70,6 +70,13 @@ def test_marks_that_belong_to_a_name_are_part_of_it(odd):
     assert odd.mentions("who directed [REC]?")[0].candidates[0].how == "exact"
 
 
+def test_an_owner_is_found_without_its_ending(odd):
+    for question in ("who is The Way of War's director", "who directed the way of war’s sequel"):
+        mention = odd.mentions(question)[0]
+        assert mention.text.lower() == "the way of war"
+        assert question[mention.start : mention.end] == mention.text
+
+
 def test_bracketed_topics_are_taken_as_they_stand(linker, odd):
     assert texts(linker, "what films did [James Cameron] direct with Sigourney Weaver") == ["James Cameron"]
     assert texts(linker, "who is in [Aliens] and [Heat]") == ["Aliens", "Heat"]
