@@ -10,7 +10,7 @@ Example:
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
 from raykg.config.errors import RaykgError
@@ -47,6 +47,17 @@ class Question:
             raise AnswerError(f"topics ({len(self.topics)}) and topic_ids ({len(self.topic_ids)}) must be as many: give one id per name")
 
 
+@dataclass(frozen=True, slots=True)
+class Missing:
+    """A fact that a plan needed and the graph lacks: names with `?` at the unknown side, and node ids where they are known."""
+
+    head: str
+    relation: str
+    tail: str
+    head_id: int | None = None
+    tail_id: int | None = None
+
+
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Answer:
     """What a strategy says to one question.
@@ -70,9 +81,13 @@ class Answer:
     raw: str = ""  # what the model wrote, before anything was made of it
     seconds: float = 0.0  # this question's share of its batch's wall time
     version: str = ""  # of the graph
+    confidence: float | None = None  # mean probability of a token as the model wrote it, 0 to 1; None where nobody asked
+    missing: tuple[Missing, ...] = ()
+    unverified: tuple[str, ...] = ()  # answers that a model or a passage says and the graph does not
 
     def to_dict(self) -> dict[str, Any]:
         """Return a JSON-able dictionary with every field; the proof as its own dictionary."""
         fields = {name: getattr(self, name) for name in self.__dataclass_fields__ if name != "proof"}
         plain: dict[str, Any] = {name: list(value) if isinstance(value, tuple) else value for name, value in fields.items()}
+        plain["missing"] = [asdict(pattern) for pattern in self.missing]
         return plain | {"proof": None if self.proof is None else self.proof.to_dict()}
