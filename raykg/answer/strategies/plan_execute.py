@@ -116,14 +116,14 @@ class PlanExecute:
             return replace(answer, error=str(error))
         answer = replace(answer, plan=write(form))
         names = list(dict.fromkeys(entity.name for entity in entities(form)))
-        found = self._link(names, question)
+        found = self.link(names, question)
         unknown = [name for name, candidates in zip(names, found, strict=True) if not candidates]
         if unknown:
             where = "the graph" if question.topics is None else "the topics given"
             return replace(answer, status="unlinked", error=f"{unknown[0]!r}: nothing in {where} is called so")
         return self._execute(form, names, found, answer)
 
-    def _link(self, names: Sequence[str], question: Question) -> list[list[Candidate]]:
+    def link(self, names: Sequence[str], question: Question) -> list[list[Candidate]]:
         """Return the candidates of each name; of topics, where they are given."""
         limit = self.config.candidates
         if question.topics is None:
