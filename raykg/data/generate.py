@@ -69,6 +69,7 @@ class Generator:
         Raises:
             WordingError: the wordings file says something that no phrase may say.
             DataError: a relation is named as slots are, so that its plans could not be told from others.
+            UnknownRelation: the graph lacks one of `value_relations`.
         """
         for name in graph.relation_names:
             if SLOT.search(name):
@@ -76,7 +77,14 @@ class Generator:
         self.graph, self.config, self.seed, self.table = graph, config, seed, StepTable(graph)
         kinds = np.array([config.kinds.get(kind, 0.0) for kind in KINDS], dtype=np.float64)
         hops = np.array(config.hops, dtype=np.float64)
-        self.sampler = Sampler(self.table, kinds, hops, exclude_topic=config.exclude_topic, value_joins=config.value_joins)
+        self.sampler = Sampler(
+            self.table,
+            kinds,
+            hops,
+            exclude_topic=config.exclude_topic,
+            value_joins=config.value_joins,
+            value_relations=[graph.relation(name) for name in config.value_relations],
+        )
         self.wordings = Wordings(graph.relation_names, config.wordings, relation_nouns(graph, self.table))
         self._forms: dict[bytes, tuple[Any, str, str]] = {}
         self._questions = lru_cache(maxsize=200_000)(self._question)

@@ -7,6 +7,7 @@ often as frequent ones, and hubs are no likelier to be the topic than anyone els
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -62,11 +63,19 @@ class Sampler:
     """
 
     def __init__(
-        self, table: StepTable, kinds: NDArray[np.float64], hops: NDArray[np.float64], *, exclude_topic: bool, value_joins: bool = True
+        self,
+        table: StepTable,
+        kinds: NDArray[np.float64],
+        hops: NDArray[np.float64],
+        *,
+        exclude_topic: bool,
+        value_joins: bool = True,
+        value_relations: Sequence[int] = (),
     ) -> None:
         """Take the weights of `KINDS` and of one, two and three hops; kinds that need numbers are left out where the graph has none."""
         self.table, self.shapes, self.hops = table, Shapes(table), hops
         self.exclude_topic, self.value_joins = exclude_topic, value_joins
+        self.to_value = np.isin(np.arange(table.num_steps), 2 * np.asarray(value_relations, dtype=np.int64))  # [steps]
         self.kinds = kinds.copy()
         if not len(self.shapes.numeric):
             self.kinds[[FILTER, SUPERLATIVE, COMPARISON]] = 0
@@ -115,7 +124,7 @@ class Sampler:
         for hop in range(MAX_HOPS):
             here = hop < wanted
             if hop:
-                apt &= self.value_joins | ~here | ~self.table.graph.is_literal[node]
+                apt &= self.value_joins | ~here | ~(self.table.graph.is_literal[node] | self.to_value[steps[:, hop - 1]])
                 group = self._leave(node, draws, hop)
             steps[here, hop] = self.table.step[group[here]]
             node = np.where(here, self.table.pick(group, draws.unit("neighbour", hop)), node)

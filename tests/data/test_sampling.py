@@ -43,6 +43,17 @@ def test_walks_go_on_from_values_only_where_they_are_asked_to(film_steps):
         assert sample.good.mean() > 0.5
 
 
+def test_no_walk_goes_on_from_what_the_settings_call_values(film_steps):
+    year = film_steps.graph.relation(film_steps.graph.relation_names[0])
+    weights = np.eye(len(KINDS))[0], np.array([0, 1.0, 1.0])
+    for values, expected in (((), True), ((year,), False)):
+        sampler = Sampler(film_steps, *weights, exclude_topic=True, value_joins=False, value_relations=values)
+        sample = sampler.sample(Draws(5, np.arange(2000)), Draws(5, np.arange(2000)))
+        steps = sample.shape[sample.good, STEPS]
+        assert (steps[:, :-1][steps[:, 1:] >= 0] == 2 * year).any() == expected
+        assert (steps == 2 * year + 1).any(), "they may still be where a walk begins"
+
+
 def test_a_hub_is_no_likelier_than_others(tmp_path):
     """One genre with 300 films and 20 with one: topics are drawn evenly from the 21."""
     triples = [(f"f{number}", "genre", "drama") for number in range(300)] + [(f"g{number}", "genre", f"x{number}") for number in range(20)]

@@ -56,6 +56,8 @@ class Config:
     """Where a walk may come back to its topic, leave the topic out (`~`), as people do: "who acted with X" does not mean X."""
     value_joins: bool = False
     """Also ask along equal values, as "who wrote films as long as X": possible over any literal, seldom what anybody wants to know."""
+    value_relations: tuple[Text, ...] = ()
+    """Relations whose tails are values though the graph has them as entities, often years: no questions along equal ones either."""
     topics_bracketed: bool = False
     """Write topics as [name], as MetaQA publishes them."""
     wordings: Text | None = None
