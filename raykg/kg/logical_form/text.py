@@ -155,7 +155,8 @@ class _Parser:
             form: LogicalForm = self.set()
         else:
             self.take()
-            form = Count(self.set())
+            inner, start = self.set(), self.token.start
+            form = self.built(start, lambda: Count(inner))
             self.expect(Kind.CLOSE, "')'")
         self.expect(Kind.END, "the end: every ')' here is already matched")
         return form

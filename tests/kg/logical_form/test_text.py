@@ -135,6 +135,15 @@ def test_mistakes_have_a_position(text, position, expected):
     assert f"position {position}: found" in str(error.value)
 
 
+def test_a_count_of_a_set_too_deep_is_a_mistake_of_the_text():
+    text = "A > r & B"
+    for _ in range(15):
+        text = f"~({text}) > r & B"
+    assert parse(text)
+    with pytest.raises(ParseError, match="nested deeper than 32"):
+        parse(f"count({text})")
+
+
 NAMES = st.one_of(
     st.text(min_size=1, max_size=12),
     st.text(alphabet='ab ()[]<>&|-~=!"\\\n1.', min_size=0, max_size=8),
