@@ -57,6 +57,41 @@ class Missing:
     head_id: int | None = None
     tail_id: int | None = None
 
+    def to_dict(self) -> dict[str, str]:
+        """Return the pattern's names, as records hold them."""
+        return {"head": self.head, "relation": self.relation, "tail": self.tail}
+
+
+@dataclass(frozen=True, slots=True)
+class Proposed:
+    """A fact that the graph lacks and that somebody says, for a reviewer to accept or reject.
+
+    Attributes:
+        head, relation, tail: names; the relation's is the graph's own.
+        head_id, tail_id: node ids, None for a name that is no node yet.
+        how: who says it: the model alone (nothing speaks for it), a passage against or without the model, or both.
+        evidence: the passage's text; empty where only the model says it.
+        source: the passage's id; empty as before.
+    """
+
+    head: str
+    relation: str
+    tail: str
+    head_id: int | None = None
+    tail_id: int | None = None
+    how: Literal["model", "passage", "model and passage"] = "model"
+    evidence: str = ""
+    source: str = ""
+
+    @property
+    def verified(self) -> bool:
+        """Tell whether a passage says so; a reviewer still has to."""
+        return self.how != "model"
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the proposal as JSON-able data."""
+        return asdict(self) | {"verified": self.verified}
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Answer:
@@ -84,10 +119,12 @@ class Answer:
     confidence: float | None = None  # mean probability of a token as the model wrote it, 0 to 1; None where nobody asked
     missing: tuple[Missing, ...] = ()
     unverified: tuple[str, ...] = ()  # answers that a model or a passage says and the graph does not
+    proposals: tuple[Proposed, ...] = ()  # facts for `missing`, for a reviewer
 
     def to_dict(self) -> dict[str, Any]:
         """Return a JSON-able dictionary with every field; the proof as its own dictionary."""
         fields = {name: getattr(self, name) for name in self.__dataclass_fields__ if name != "proof"}
         plain: dict[str, Any] = {name: list(value) if isinstance(value, tuple) else value for name, value in fields.items()}
         plain["missing"] = [asdict(pattern) for pattern in self.missing]
+        plain["proposals"] = [proposal.to_dict() for proposal in self.proposals]
         return plain | {"proof": None if self.proof is None else self.proof.to_dict()}

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Literal
 
 from raykg.answer.prompting import READ_EXAMPLES, READ_INSTRUCTION, worded
 from raykg.answer.question import Answer, Question
+from raykg.answer.topics import topic_nodes
 from raykg.config.schema import PositiveInt, config
 from raykg.data.prompts import STOP, parse_read_answer, read_prompt
 
@@ -80,13 +81,7 @@ class Read:
 
     def topics(self, question: Question) -> list[int]:
         """Return the nodes a question is about: given, or the best candidate of each of its best mentions."""
-        if question.topic_ids is not None:
-            return list(question.topic_ids)
-        if question.topics is not None:
-            found = [self.linker.link(name, 1) for name in question.topics]
-            return list(dict.fromkeys(candidates[0].node for candidates in found if candidates))
-        mentions = self.linker.mentions(question.text, self.config.mentions)
-        return list(dict.fromkeys(mention.candidates[0].node for mention in mentions if mention.candidates))
+        return topic_nodes(question, self.linker, self.config.mentions)
 
     def facts(self, question: str, nodes: Sequence[int]) -> Facts:
         """Return the facts that the model reads, within the token budget."""

@@ -1,0 +1,96 @@
+import pytest
+
+from raykg.answer.passages import Passage, Passages
+from raykg.answer.proposing import Proposer, prompt_words
+from raykg.answer.question import Missing, Proposed
+from raykg.answer.testimony import Witness
+from raykg.kg.linking import Linker
+from tests.answer.gaps import film_graph_without
+from tests.answer.stubs import Writer
+
+
+@pytest.fixture(scope="module")
+def graph(tmp_path_factory):
+    return film_graph_without(tmp_path_factory.mktemp("films"), ("f1", "directed by", "ridley_scott"))
+
+
+@pytest.fixture(scope="module")
+def linker(graph):
+    return Linker(graph)
+
+
+def propose(graph, linker, writes, passages=(), pattern=None, **settings):
+    writer = Writer({"": writes})
+    writer.tokenizer = None
+    texts = Passages([Passage(f"p{number}", text) for number, text in enumerate(passages, 1)])
+    witness = Witness(graph, linker, texts) if passages else None
+    pattern = pattern or Missing("Alien", "directed by", "?", head_id=graph.node("f1"))
+    found = Proposer(graph, linker, writer, witness, **settings).propose([pattern])
+    assert len(found) == 1
+    return found[0]
+
+
+def test_the_models_word_alone_is_no_verification(graph, linker):
+    assert propose(graph, linker, " ridley scott.") == (
+        Proposed("Alien", "directed by", "Ridley Scott", graph.node("f1"), graph.node("ridley_scott"), "model"),
+    )
+    assert not propose(graph, linker, " ridley scott")[0].verified
+
+
+def test_a_passage_that_agrees_verifies(graph, linker):
+    text = "Alien was directed by Ridley Scott."
+    found = propose(graph, linker, " Ridley Scott", ["Aliens is another film.", text])
+    assert [(one.tail, one.how, one.source, one.evidence) for one in found] == [("Ridley Scott", "model and passage", "p2", text)]
+    assert found[0].verified
+    unknown = propose(graph, linker, " Zebulon Quux", ["Alien (1979, Zebulon Quux)"])
+    assert [(one.tail, one.tail_id, one.how) for one in unknown] == [("Zebulon Quux", None, "model and passage")]
+
+
+def test_a_passage_that_says_something_else_wins(graph, linker):
+    found = propose(graph, linker, " James Cameron", ["Alien was directed by Ridley Scott."])
+    assert [(one.tail, one.how) for one in found] == [("Ridley Scott", "passage")]
+    cast = propose(graph, linker, " Sigourney Weaver", ["Alien was directed by Ridley Scott and stars Sigourney Weaver."])
+    assert [(one.tail, one.how) for one in cast] == [("Ridley Scott", "passage")], "naming both is not enough where the passage says whom"
+    silent = propose(graph, linker, " ", ["Alien was directed by Ridley Scott."])
+    assert [(one.tail, one.how) for one in silent] == [("Ridley Scott", "passage")]
+
+
+def test_a_passage_that_says_nothing_changes_nothing(graph, linker):
+    assert [one.how for one in propose(graph, linker, " Ridley Scott", ["Aliens was directed by James Cameron."])] == ["model"]
+
+
+@pytest.mark.parametrize("text", ["", "?", " Unknown", " I don't know.", " Alien", " [1]", " " + "x" * 300, " a\x07b", " ; ;"])
+def test_what_is_no_name_is_not_proposed(graph, linker, text):
+    assert propose(graph, linker, text) == ()
+
+
+def test_facts_of_the_graph_are_not_proposed_and_names_are_limited(graph, linker):
+    cast = Missing("Aliens", "starred actors", "?", head_id=graph.node("f2"))
+    assert [one.tail for one in propose(graph, linker, " Sigourney Weaver; John Hurt", pattern=cast)] == ["John Hurt"]
+    assert len(propose(graph, linker, " Aa; Bb; Cc; Dd", most=2)) == 2
+
+
+def test_the_missing_side_may_be_the_head(graph, linker):
+    pattern = Missing("?", "directed by", "Ridley Scott", tail_id=graph.node("ridley_scott"))
+    found = propose(graph, linker, " Alien", ["Ridley Scott directed Alien."], pattern)
+    assert found[0].to_dict() == {
+        "head": "Alien", "relation": "directed by", "tail": "Ridley Scott", "head_id": graph.node("f1"),
+        "tail_id": graph.node("ridley_scott"), "how": "model and passage", "evidence": "Ridley Scott directed Alien.", "source": "p1",
+        "verified": True,
+    }  # fmt: skip
+
+
+def test_a_prompt_that_is_too_long_proposes_nothing(graph, linker):
+    assert propose(graph, linker, " x", pattern=Missing("y" * 6000, "directed by", "?")) == ()
+
+
+def test_the_prompt_shows_the_fact_after_examples():
+    assert prompt_words("few_shot", "Alien directed by ?").endswith("Q: Alien directed by ?\nA:")
+    assert "France capital ?" in prompt_words("few_shot", "x")
+    assert prompt_words("bare", "x") == "Q: x\nA:"
+
+
+def test_nothing_to_propose_asks_nobody(graph, linker):
+    writer = Writer({})
+    assert Proposer(graph, linker, writer).propose([]) == []
+    assert writer.asked == []
