@@ -40,21 +40,30 @@ class GraphBuilder:
     """Collects triples and names and writes them as one version.
 
     Abilities: pieces of any size; literals declared by relation; provenance, time and qualifiers; building on a parent version, whose nodes
-    and relations keep their ids.
-    Not supported: removing what the parent has.
+    and relations keep their ids, with or without all of its triples.
+    Not supported: removing nodes and relations that the parent has.
 
     Args:
         store: folder of the versions; made if missing.
         literals: relation key -> datatype of its tails, for pieces without a datatype column.
         parent: the version to build on.
+        without: ids of the parent's triples that are left out, sorted.
 
     Raises:
         KgError: a datatype is unknown; a text is no value of its declared datatype or holds a NUL; a declared relation never occurs.
     """
 
-    def __init__(self, store: Path, *, literals: Mapping[str, str] | None = None, parent: KnowledgeGraph | None = None) -> None:
+    def __init__(
+        self,
+        store: Path,
+        *,
+        literals: Mapping[str, str] | None = None,
+        parent: KnowledgeGraph | None = None,
+        without: Sequence[int] | NDArray[np.int64] = (),
+    ) -> None:
         self.store = Path(store)
         self.parent = parent
+        self._without = np.asarray(without, dtype=np.int64)
         self.rows = 0
         """Triples added, duplicates included."""
         self.duplicates = 0
@@ -126,6 +135,16 @@ class GraphBuilder:
         refuse_nul(table["key"], "relations.key")
         self._names.add(table, relations=True)
 
+    def reserve(self, nodes: pa.Table, relations: pa.Array) -> None:
+        """Give nodes (key, datatype) and relations their ids now, in the order given, after those that are known already."""
+        self._settle()
+        keys, datatypes = _plain(nodes["key"]), _plain(nodes["datatype"])
+        refuse_nul(keys, "entities.key")
+        self._nodes.stage(literal_texts(keys, datatypes))
+        self._relations.stage(relations)
+        self._nodes.settle()
+        self._relations.settle()
+
     def finish(self, about: Mapping[str, Any] | None = None) -> KnowledgeGraph:
         """Write the version and open it; the same content gives the version that is there already.
 
@@ -189,7 +208,9 @@ class GraphBuilder:
         for name in EXTRAS:
             columns.append(self.parent.extra_codes(name))
         for begin in range(0, total, _SLICE):
-            yield np.stack([np.asarray(column[begin : begin + _SLICE], dtype=np.int32) for column in columns])
+            rows = np.stack([np.asarray(column[begin : begin + _SLICE], dtype=np.int32) for column in columns])
+            low, high = np.searchsorted(self._without, [begin, begin + _SLICE])
+            yield np.delete(rows, self._without[low:high] - begin, axis=1) if high > low else rows
 
     def _all_rows(self) -> Iterator[Rows]:
         yield from self._parent_rows()

@@ -126,11 +126,11 @@ def _write_tables(tables: Iterator[pa.Table], path: Path, name: str) -> None:
 def _write_rdf(graph: KnowledgeGraph, file: IO[bytes], progress: Progress | None) -> None:
     """Write N-Triples, which are Turtle too: first the names, then the triples."""
     entities = graph.entities
-    terms = _terms(entities["key"].combine_chunks(), entities["datatype"].combine_chunks())
-    relations = _terms(graph.relations["key"].combine_chunks(), pa.nulls(graph.num_relations, pa.string()))
+    terms = rdf_terms(entities["key"].combine_chunks(), entities["datatype"].combine_chunks())
+    relations = rdf_terms(graph.relations["key"].combine_chunks(), pa.nulls(graph.num_relations, pa.string()))
     for table, subjects in ((entities, terms), (graph.relations, relations)):
         for begin in range(0, table.num_rows, _SLICE):
-            _write_names(table.slice(begin, _SLICE), subjects.slice(begin, _SLICE), file)
+            write_name_statements(table.slice(begin, _SLICE), subjects.slice(begin, _SLICE), file)
     for begin in range(0, graph.num_triples, _SLICE):
         part = graph.triples.slice(begin, _SLICE)
         heads, tails = (terms.take(part[name].combine_chunks()) for name in ("head", "tail"))
@@ -139,7 +139,8 @@ def _write_rdf(graph: KnowledgeGraph, file: IO[bytes], progress: Progress | None
             progress(begin + part.num_rows)
 
 
-def _write_names(table: pa.Table, subjects: pa.Array, file: IO[bytes]) -> None:
+def write_name_statements(table: pa.Table, subjects: pa.Array, file: IO[bytes]) -> None:
+    """Write labels, descriptions, types and aliases of some rows of `entities` or `relations` as N-Triples."""
     entity = pa.array(np.ones(len(subjects), dtype=np.bool_))
     if "datatype" in table.column_names:
         entity = pc.is_null(table["datatype"]).combine_chunks()
@@ -148,14 +149,14 @@ def _write_names(table: pa.Table, subjects: pa.Array, file: IO[bytes]) -> None:
             texts = table[column].combine_chunks()
             mask = pc.and_(pc.is_valid(texts), entity)
             chosen = texts.filter(mask)
-            objects = _terms(chosen, pa.nulls(len(chosen), pa.string())) if column == "type" else _literal(chosen)
+            objects = rdf_terms(chosen, pa.nulls(len(chosen), pa.string())) if column == "type" else _literal(chosen)
             _write_statements(subjects.filter(mask), _repeat(predicate, len(chosen)), objects, file)
     aliases = table["aliases"].combine_chunks()
     texts = pc.list_flatten(aliases)
     _write_statements(subjects.take(pc.list_parent_indices(aliases)), _repeat(ALIAS, len(texts)), _literal(texts), file)
 
 
-def _terms(keys: pa.Array, datatypes: pa.Array) -> pa.Array:
+def rdf_terms(keys: pa.Array, datatypes: pa.Array) -> pa.Array:
     """Return nodes as N-Triples terms."""
     keys = keys.cast(pa.large_string())
     iri = pc.match_substring_regex(keys, r'^[A-Za-z][A-Za-z0-9+.-]*:[^\x00-\x20<>"{}|^`\\]*$')

@@ -225,6 +225,12 @@ class KnowledgeGraph:
         """Return head, relation and tail of a triple."""
         return int(self.heads[triple_id]), int(self.relation_ids[triple_id]), int(self.tails[triple_id])
 
+    def has_triples(self, triples: ArrayLike) -> NDArray[np.bool_]:
+        """Tell which ids are those of triples of this graph; `[triples]`."""
+        ids = np.atleast_1d(np.asarray(triples, dtype=np.int64))
+        found: NDArray[np.bool_] = (ids >= 0) & (ids < self.num_triples)
+        return found
+
     def find_triple(self, head: int, relation: int, tail: int) -> int:
         """Return the id of a triple, -1 where the graph does not have it."""
         return int(self.find_triples([head], [relation], [tail])[0])

@@ -27,7 +27,7 @@ from rapidfuzz import fuzz, process
 from raykg.kg.errors import KgError
 from raykg.kg.linking.folding import fold, fold_array
 from raykg.kg.linking.index import LABEL, LONGEST, open_index
-from raykg.kg.linking.spans import Mention, find_mentions
+from raykg.kg.linking.spans import Mention, Names, find_mentions
 
 if TYPE_CHECKING:
     from raykg.kg.graph import KnowledgeGraph
@@ -106,6 +106,11 @@ class Linker:
         """
         return find_mentions(self, question, limit)
 
+    @property
+    def names(self) -> Sequence[Names]:
+        """The sorted names that questions are walked through."""
+        return (self.index.keys,)
+
     def spellings(self, text: str) -> list[str]:
         """Return the names, as the graph writes them, that differ from a text at most in case, accents and punctuation."""
         row = self.index.keys.find(fold(text)) if text.strip() else -1
@@ -129,9 +134,9 @@ class Linker:
 
     def _alike(self, folded: str) -> list[Candidate]:
         keys = self.index.keys_like(folded, self.budget.compared, self.budget.postings)
-        score = _likeness(folded, [self.index.keys[int(key)] for key in keys])
-        near = np.flatnonzero(score >= _LEAST_ALIKE)
-        return self._of_keys(keys[near], _FUZZY * score[near] / 100, "fuzzy")
+        score = fuzzy_scores(folded, [self.index.keys[int(key)] for key in keys])
+        near = np.flatnonzero(score > 0)
+        return self._of_keys(keys[near], score[near], "fuzzy")
 
     def _by_words(self, folded: str) -> list[Candidate]:
         keys, share = self.index.keys_by_words(folded, self.budget.compared, self.budget.postings)
@@ -148,7 +153,7 @@ class Linker:
         if mention is not None:
             names = self.index.names.take(pa.array(entry)).to_pylist()
             for place, (name, kind) in enumerate(zip(names, kinds, strict=True)):
-                hows[place], score[place] = _how_spelt(mention == name, kind == LABEL)
+                hows[place], score[place] = exact_score(mention == name, kind == LABEL)
         return self._ranked(nodes, score, hows)
 
     def _among(self, mention: str, among: Sequence[int]) -> list[Candidate]:
@@ -172,7 +177,7 @@ class Linker:
             how: How = "fuzzy"
             score = _FUZZY * float(alike[at]) / 100 if alike[at] >= _LEAST_ALIKE else 0.0
             if spelt[at] == folded:
-                how, score = _how_spelt(name == mention, is_label)
+                how, score = exact_score(name == mention, is_label)
             hows.append(how)
             scores[at] = score
         owner = nodes[[place for place, _, _ in names]]
@@ -189,10 +194,17 @@ class Linker:
         return list(seen.values())
 
 
-def _how_spelt(same: bool, is_label: bool) -> tuple[How, float]:
+def exact_score(same: bool, is_label: bool) -> tuple[How, float]:
+    """Return how a name is found that is spelt so, letter by letter or but for case and accents, and its score."""
     if same:
         return ("exact", _EXACT) if is_label else ("alias", _ALIAS)
     return "folded", _FOLDED if is_label else _FOLDED_ALIAS
+
+
+def fuzzy_scores(folded: str, names: Sequence[str]) -> NDArray[np.float64]:
+    """Return the score of each name for a misspelt one, 0 where they are too unlike; `[names]`."""
+    alike = _likeness(folded, names)
+    return np.where(alike >= _LEAST_ALIKE, _FUZZY * alike / 100, 0.0)
 
 
 def _likeness(folded: str, names: Sequence[str]) -> NDArray[np.float64]:

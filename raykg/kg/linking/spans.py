@@ -8,13 +8,12 @@ is kept with a low score; so is a name that a longer one covers.
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 from raykg.kg.linking.folding import fold_with_places
 from raykg.kg.linking.words import STOP_WORDS, likeness
 
 if TYPE_CHECKING:
-    from raykg.kg.linking.index import NameIndex
     from raykg.kg.linking.linker import Candidate, Linker
 
 _QUOTED = re.compile(r"\"([^\"]+)\"|“([^”]+)”|«([^»]+)»")
@@ -25,6 +24,26 @@ _SMALL = 0.9  # factor for one word in small letters: "screenplay" is more often
 _LEAST_FUZZY, _LEAST_FUZZY_SMALL = 0.68, 0.78  # score from which a stretch counts as a misspelt name; the second for small letters
 _MARKS = 3  # punctuation before or after a name
 _LONGEST_STRETCH = 6  # words of a misspelt name
+
+
+class Names(Protocol):
+    """Folded names in the order of their bytes."""
+
+    def __len__(self) -> int:
+        """Return how many there are."""
+        ...
+
+    def find(self, text: str) -> int:
+        """Return the row of a text, -1 where it is not there."""
+        ...
+
+    def is_at(self, row: int, text: bytes) -> bool:
+        """Tell whether a row is there and is `text`."""
+        ...
+
+    def lower_bound(self, text: bytes, low: int, high: int) -> int:
+        """Return the first row of `low : high` whose text is not below `text`."""
+        ...
 
 
 class Mention(NamedTuple):
@@ -78,7 +97,8 @@ def find_mentions(linker: Linker, question: str, limit: int) -> list[Mention]:
     asked = _read(question)
     plain = STOP_WORDS | _asking(asked, _relation_words(linker))
     found, taken = [], [False] * len(asked.words)
-    for span in sorted(_names(linker.index, asked), key=lambda span: (-_weight(asked.words, span, plain), span.first, -span.last)):
+    spans = dict.fromkeys(span for names in linker.names for span in _names(names, asked))
+    for span in sorted(spans, key=lambda span: (-_weight(asked.words, span, plain), span.first, -span.last)):
         own = slice(span.first, span.last + 1)
         covered = any(taken[own])
         telling = any(word not in plain and not (word.isdigit() and len(word) < 3) for word in asked.words[own])
@@ -112,10 +132,9 @@ def _read(question: str) -> _Question:
     return _Question(question, folded, places, [word for word, _ in words], [start for _, start in words])
 
 
-def _names(index: NameIndex, asked: _Question) -> list[_Span]:
+def _names(keys: Names, asked: _Question) -> list[_Span]:
     """Return every stretch of words that is a name."""
     found = []
-    keys = index.keys
     for first, start in enumerate(asked.starts):
         low, high = 0, len(keys)
         for last in range(first, len(asked.words)):

@@ -59,10 +59,10 @@ def answers(store: "Store", form: LogicalForm, graph: "KnowledgeGraph") -> Resul
 
 def _ntriples(graph: "KnowledgeGraph") -> Iterator[bytes]:
     for start in range(0, graph.num_triples, _ROWS):
-        rows = slice(start, start + _ROWS)
+        rows = graph.triples.slice(start, _ROWS)  # not the arrays: those of a live view have retracted triples too
         yield _lines(
-            *(f"<{NODE}", _text(graph.heads[rows]), f"> <{RELATION}", _text(graph.relation_ids[rows])),
-            *(f"> <{NODE}", _text(graph.tails[rows]), "> ."),
+            *(f"<{NODE}", _text(rows["head"]), f"> <{RELATION}", _text(rows["relation"])),
+            *(f"> <{NODE}", _text(rows["tail"]), "> ."),
         )
     literals: Ids = np.flatnonzero(graph.is_literal)
     for start in range(0, len(literals), _ROWS):

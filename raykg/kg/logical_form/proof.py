@@ -242,9 +242,11 @@ def _fault(proof: Proof, graph: "KnowledgeGraph", budget: Budget) -> str | None:
         return "answers, triples: expected ascending ids, each once"
     if isinstance(form, Count) != (proof.count is not None) or not (len(answers) or isinstance(form, Count)):
         return "answers, count: expected a count for a plan that counts, and answers for any other"
-    if len(triples) and not 0 <= triples[0] <= triples[-1] < graph.num_triples:
+    if len(triples) and not 0 <= triples[0] <= triples[-1] < len(graph.heads):
         return f"triple {triples[-1]}: the graph has {graph.num_triples}"
     triple_ids = np.array(triples, dtype=np.int64)
+    if not graph.has_triples(triple_ids).all():
+        return f"triple {triple_ids[~graph.has_triples(triple_ids)][0]}: was retracted from the graph"
     if _triples(graph, triple_ids) != proof.triples:
         return "triples: some are not in the graph under their id with these keys"
     return _derivation_fault(proof, form, graph, np.array(answers, dtype=np.int64), triple_ids, budget)
