@@ -79,7 +79,7 @@ def open_model(run: Path, *, batch: int = 32, device: str = "cpu", dtype: str = 
     saved = open_saved(run)
     graph = open_graph(saved)  # first: it is what is missing most often, and it takes no time
     model, tokenizer, _ = load_for_answering(saved.folder, wheel=wheel, dtype=dtype, device=device)
-    return OpenedModel(model, tokenizer, graph, _identity(saved), batch)
+    return OpenedModel(model, tokenizer, graph, identity_of(saved), batch)
 
 
 def open_base(run: Path, *, batch: int = 32, device: str = "cpu", dtype: str = "auto", wheel: str | None = None) -> OpenedModel:
@@ -91,6 +91,39 @@ def open_base(run: Path, *, batch: int = 32, device: str = "cpu", dtype: str = "
     graph = open_graph(saved)
     folder = verified_base(saved, wheel=wheel)  # kept answers are found by the base's hash, so it must be that base
     return OpenedModel(load_model(folder, dtype, device), load_tokenizer(folder), graph, f"base {saved.base_sha256}", batch)
+
+
+def choose_strategy(name: str, saved: SavedModel, passages: str | None = None) -> Chosen:
+    """Return a strategy with the settings that the model was trained with, also those that a policy asks.
+
+    Args:
+        name: of a file of `raykg.answer.strategies`.
+        saved: the model; its `settings` hold what its strategies need to know, such as token budgets.
+        passages: file of texts for the strategies that read one.
+
+    Raises:
+        ChoiceError: there is no such strategy; the message lists and suggests.
+        AnswerError: passages for a strategy that reads none.
+    """
+    from dataclasses import replace
+
+    from raykg.config.choice import Chosen, chosen, config_class
+
+    folder = "raykg.answer.strategies"
+    known = dict(saved.settings) | ({} if passages is None else {"passages": passages})
+    fields = config_class(folder, name).__dataclass_fields__
+    found = chosen(folder, name, **{key: value for key, value in known.items() if key in fields})
+    inner = tuple(found.config.strategies) if "strategies" in fields else ()
+    if inner:
+        asked = tuple(choose_strategy(one.name, saved, passages if _reads_passages(one) else None) for one in inner)
+        found = Chosen(found.folder, found.name, replace(found.config, strategies=asked))
+    if passages is not None and not any(_reads_passages(one) for one in (found, *inner)):
+        raise AnswerError(f"passages ({passages}): strategy {name} reads none: ask with --strategy cogmg or auto")
+    return found
+
+
+def _reads_passages(strategy: Chosen) -> bool:
+    return "passages" in strategy.config.__dataclass_fields__
 
 
 def open_saved(run: Path) -> SavedModel:
@@ -128,8 +161,8 @@ def open_graph(saved: SavedModel) -> KnowledgeGraph:
         raise AnswerError(f"{where} ({error}): import the same source again") from error
 
 
-def _identity(saved: SavedModel) -> str:
-    """Return the hashes of the base and of the trained weights."""
+def identity_of(saved: SavedModel) -> str:
+    """Return what tells a saved model's weights from any other's: hashes of the base and of what was trained."""
     trained = hashlib.sha256()
     for file in sorted((saved.adapter or saved.folder / "weights").glob("*.safetensors")):
         with file.open("rb") as stream:

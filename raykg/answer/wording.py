@@ -2,6 +2,8 @@
 
     answer_in_words(answer)                    # "Ridley Scott; James Cameron"
     proof_in_words(answer.proof, graph)        # ["Alien -> directed by -> Ridley Scott", ...]
+    plan_in_words("Ridley Scott < directed by [release year >= 1980]")
+                                               # "start at Ridley Scott; go back along 'directed by'; keep those whose 'release year' ..."
 
 The paraphraser, which asks the base model to say a question differently, is `raykg.answer.paraphrase`.
 """
@@ -14,7 +16,10 @@ from raykg.answer.question import Answer
 
 if TYPE_CHECKING:
     from raykg.kg.graph import KnowledgeGraph
-    from raykg.kg.logical_form import Claim, Proof
+    from raykg.kg.logical_form import Claim, LogicalForm, Proof, Step
+
+I_DO_NOT_KNOW = "I do not know"
+_COMPARISONS = {"=": "is", "!=": "is not", "<": "is below", "<=": "is at most", ">": "is above", ">=": "is at least"}
 
 _WHY = {
     "empty": "the graph gives no answer",
@@ -74,3 +79,48 @@ def claim_in_words(claim: Claim) -> str:
         case _:
             best = "nothing" if claim.best is None else f"{claim.best:g}"
             return f"no candidate has a {'greater' if claim.kind == 'max' else 'smaller'} value than {best}: {claim.plan}"
+
+
+def plan_in_words(plan: str) -> str:
+    """Return the steps of a plan's text in words, in the order in which they are done; a text that is no plan comes back as it is."""
+    from raykg.kg.logical_form import LogicalFormError, parse
+
+    try:
+        return _form_in_words(parse(plan))
+    except LogicalFormError:
+        return plan
+
+
+def _form_in_words(form: LogicalForm) -> str:
+    from raykg.kg.logical_form import Count, Entity, Exclusion, Intersection, Path
+
+    match form:
+        case Entity(name=name):
+            return f"start at {name}"
+        case Path():
+            steps = "; ".join(_step_in_words(step) for step in form.steps)
+            where = "" if not form.away else " (never coming back to the start)"
+            inner = _form_in_words(form.source)
+            return f"{inner}; {steps}{where}" if isinstance(form.source, Entity) else f"take ({inner}); {steps}{where}"
+        case Count():
+            return f"count what this gives: {_form_in_words(form.of)}"
+        case Exclusion():
+            return f"take ({_form_in_words(form.left)}) without ({_form_in_words(form.right)})"
+        case Intersection():
+            return "take what is in all of " + " and ".join(f"({_form_in_words(part)})" for part in form.of)
+        case _:
+            return "take together " + " and ".join(f"({_form_in_words(part)})" for part in form.of)
+
+
+def _step_in_words(step: Step) -> str:
+    from raykg.kg.logical_form import Date, Filter, Hop
+    from raykg.kg.logical_form.text import number_text
+
+    match step:
+        case Hop(relation=relation, forward=forward):
+            return f"follow '{relation}'" if forward else f"go back along '{relation}'"
+        case Filter(relation=relation, comparison=comparison, value=value):
+            text = value.text if isinstance(value, Date) else value if isinstance(value, str) else number_text(value)
+            return f"keep those whose '{relation}' {_COMPARISONS[comparison]} {text}"
+        case _:
+            return f"keep those with the {'greatest' if step.best == 'max' else 'smallest'} '{step.relation}'"
