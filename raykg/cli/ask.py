@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -25,9 +26,12 @@ def command(
         Path | None, typer.Option(help="A run's folder, or its model/; the newest finished run in runs/ by default.", show_default=False)
     ] = None,
     strategy: Annotated[str, typer.Option(help="How to answer: see `raykg list answer.strategies`.")] = "plan_execute",
+    passages: Annotated[
+        Path | None, typer.Option(help="Texts that may say what the graph lacks (.txt or .jsonl), for cogmg and auto.", show_default=False)
+    ] = None,
     plan: Annotated[bool, typer.Option("--plan", help="The question is a plan already: execute it, without the model.")] = False,
     show_proof: Annotated[bool, typer.Option("--show-proof", help="Show every line of the proof.")] = False,
-    as_json: Annotated[bool, typer.Option("--json", help="Print JSON for a programme to read, the whole proof included.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print the answer record, which `raykg verify` checks.")] = False,
     device: Annotated[str, typer.Option(help="A torch device, such as cuda.")] = "cpu",
 ) -> None:
     """Ask a fine-tuned model a question and see the proof of its answer.
@@ -37,46 +41,58 @@ def command(
     Examples:
         raykg ask "who directed Alien?"
         raykg ask "who starred in films directed by Ridley Scott?" --model runs/quickstart --show-proof
-        raykg ask "who directed [Alien]?" --strategy read --json
+        raykg ask "who directed [Alien]?" --strategy read
+        raykg ask "who directed Alien?" --json > answer.json; raykg verify answer.json
+        raykg ask "who directed Alien?" --strategy auto --passages films.txt
         raykg ask "Alien > directed by" --plan
     """
     from raykg.answer.opening import open_graph, open_model, open_saved
     from raykg.answer.question import Question
+    from raykg.answer.record import record_of
     from raykg.cli.quiet import quiet_libraries
 
     quiet_libraries()
+    started = time.perf_counter()
     run = model or newest_run(Path("runs"))
     saved = open_saved(run)
+    identity = None
     if plan:
         graph = open_graph(saved)
         answer = _execute(question, graph)
     else:
-        chosen = choose(strategy, saved)  # before the model is loaded: a wrong name is said at once
+        chosen = choose(strategy, saved, passages)  # before the model is loaded: a wrong name is said at once
         opened = open_model(run, device=device)
-        graph = opened.graph
+        graph, identity = opened.graph, opened.identity
         topics = tuple(re.findall(r"\[([^\[\]]+)\]", question)) or None
         answer = opened.strategy(chosen).answer([Question(question, topics)])[0]
     if as_json:
-        print(json.dumps({"question": question, "model": str(run)} | answer.to_dict(), ensure_ascii=False, indent=2))
+        model_of = None if identity is None else {"name": run_name(run), "identity": identity}
+        timings = {"total": time.perf_counter() - started, "answer": answer.seconds}
+        print(json.dumps(record_of(question, answer, graph, model_of, timings), ensure_ascii=False, indent=2))
     else:
         show(answer, graph, None if show_proof else _PROOF_LINES)
 
 
-def choose(strategy: str, saved: SavedModel) -> Chosen:
+def choose(strategy: str, saved: SavedModel, passages: Path | None = None) -> Chosen:
     """Return a strategy with the settings that the model was trained with.
 
     Raises:
-        AnswerError: there is no such strategy; the message lists and suggests.
+        AnswerError: there is no such strategy, and the message lists and suggests; or it reads no passages.
     """
+    from raykg.answer.opening import choose_strategy
     from raykg.answer.question import AnswerError
-    from raykg.config.choice import ChoiceError, chosen, config_class
+    from raykg.config.choice import ChoiceError
 
-    folder = "raykg.answer.strategies"
     try:
-        known = config_class(folder, strategy).__dataclass_fields__
+        return choose_strategy(strategy, saved, None if passages is None else str(passages))
     except ChoiceError as error:
         raise AnswerError(f"--strategy {error}") from error
-    return chosen(folder, strategy, **{name: value for name, value in saved.settings.items() if name in known})
+
+
+def run_name(run: Path) -> str:
+    """Return the name of a run, given its folder or its `model/`."""
+    folder = run.resolve()
+    return folder.parent.name if folder.name == "model" else folder.name
 
 
 def newest_run(storage: Path) -> Path:
@@ -95,10 +111,19 @@ def newest_run(storage: Path) -> Path:
 
 def show(answer: Answer, graph: KnowledgeGraph, lines: int | None) -> None:
     """Print an answer, its plan and at most `lines` lines of its proof."""
+    from raykg.answer.support import settled
     from raykg.answer.wording import answer_in_words, proof_in_words
     from raykg.kg.logical_form import fault
 
+    answer = settled(answer, graph)
     print(answer_in_words(answer))
+    for pattern in answer.missing:
+        print(f"missing     {pattern.head} -> {pattern.relation} -> {pattern.tail}")
+    for fact in answer.proposals:
+        says = f"{fact.how}{f' {fact.source}: {fact.evidence}' if fact.source else ''}"
+        print(f"unverified  {fact.head} -> {fact.relation} -> {fact.tail} ({says})")
+    if answer.unverified and not answer.proposals:
+        print(f"unverified  {'; '.join(answer.unverified)}")
     if answer.plan is not None:
         print(f"\nplan   {answer.plan}")
     if answer.proof is not None:

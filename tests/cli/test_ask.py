@@ -24,7 +24,7 @@ def said(folder, monkeypatch, capsys):
     """Run `raykg ask` with a model that writes what the test says; returns the output, or the error where it exits with 2."""
 
     def run(*arguments, writes=" Alien > directed by"):
-        monkeypatch.setattr(Generator, "generate", lambda self, prompts, *rest: [writes for _ in prompts])
+        monkeypatch.setattr(Generator, "generate", lambda self, prompts, *rest, **more: [writes for _ in prompts])
         with pytest.raises(SystemExit) as exit_:
             main(["ask", *arguments])
         printed = capsys.readouterr()
@@ -49,11 +49,36 @@ def test_long_proofs_are_cut_unless_asked_for(said):
     assert "more lines" not in said("films?", "--model", "run", "--show-proof", writes=films)
 
 
-def test_json_holds_everything(said):
+def test_json_is_the_answer_record(said):
     plain = json.loads(said("who directed [Alien]?", "--model", "run", "--json", writes=" Aline > directed by"))
-    assert plain["answers"] == ["Ridley Scott"], "bracketed topics repair a slip"
+    assert plain["format"] == "raykg.answer/1"
+    assert [row["text"] for row in plain["answers"]] == ["Ridley Scott"], "bracketed topics repair a slip"
     assert plain["status"] == "answered"
     assert plain["proof"]["triples"]
+    assert plain["model"]["name"] == "run"
+    assert plain["model"]["identity"].startswith("base ")
+    assert set(plain["timings"]) == {"total", "answer"}
+    assert json.loads(said("Alien > directed by", "--plan", "--model", "run", "--json"))["model"] is None
+    assert json.loads(said("q", "--model", "run/model", "--json"))["model"]["name"] == "run"
+
+
+def test_what_is_missing_and_unverified_is_shown_and_marked(said, tmp_path):
+    file = tmp_path / "films.txt"
+    file.write_text("Ridley Scott was directed by James Cameron.\n")
+    plan = " Ridley Scott > directed by"
+    text = said("who directed Ridley Scott?", "--model", "run", "--strategy", "cogmg", "--passages", str(file), writes=plan)
+    assert text.startswith("no answer: the graph gives no answer")
+    assert "missing     Ridley Scott -> directed by -> ?" in text
+    assert "unverified  Ridley Scott -> directed by -> " in text
+    closed = said("who directed Alien?", "--model", "run", "--strategy", "closed_book", writes=" Bob")
+    assert closed.startswith("no answer: ") and "unverified  Bob" in closed
+
+
+def test_the_policy_reads_passages_and_the_models_settings(said, tmp_path):
+    file = tmp_path / "films.txt"
+    file.write_text("x\n")
+    text = said("who directed Alien?", "--model", "run", "--strategy", "auto", "--passages", str(file))
+    assert text.startswith("Ridley Scott")
 
 
 def test_no_answer_says_why(said):
@@ -101,6 +126,11 @@ def test_the_newest_finished_run_is_the_default(said, folder, tmp_path, monkeypa
         (["--model", "nowhere"], "run nowhere: no such folder"),
         (["--model", "run", "--strategy", "plan_exekute"], "did you mean 'plan_execute'"),
         (["--model", "run", "--strategy", "plan_exekute"], "--strategy (plan_exekute): no such method"),
+        (
+            ["--model", "run", "--passages", "x.txt"],
+            "passages (x.txt): strategy plan_execute reads none: ask with --strategy cogmg or auto",
+        ),
+        (["--model", "run", "--strategy", "cogmg", "--passages", "x.txt"], "passages (x.txt): cannot be read"),
         ([], "model: no finished run in runs/"),
         (["--model", "unfinished"], "run unfinished: is not finished, it has no model yet"),
         (["--model", "lost"], "cannot be opened"),

@@ -1,0 +1,101 @@
+"""`raykg verify answer.json`: checks an answer record against the graph that it names, without the model."""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+if TYPE_CHECKING:
+    from raykg.kg.graph import KnowledgeGraph
+
+DOES_NOT_HOLD = 1
+
+
+def command(
+    record: Annotated[Path, typer.Argument(help="A file with an answer record; - reads standard input.", show_default=False)],
+    graph: Annotated[
+        Path | None, typer.Option(help="Store of the graph, or a version's folder; by default the run's.", show_default=False)
+    ] = None,
+    model: Annotated[
+        Path | None, typer.Option(help="The run whose graph it is; the newest finished run in runs/ by default.", show_default=False)
+    ] = None,
+) -> int:
+    """Check an answer record: the proof, the answers, the facts, and what it says in words.
+
+    The graph's version that the record names is opened, the proof is checked and the plan executed again. The exit code is 0 where all of
+    it holds, 1 where anything does not (every such thing is named), and 2 where there is nothing to check.
+
+    Examples:
+        raykg ask "who directed Alien?" --json > answer.json
+        raykg verify answer.json
+        raykg verify answer.json --graph runs/graphs/movies
+        curl -s localhost:8000/v1/answers -d '{"question": "who directed Alien?"}' | raykg verify - --graph runs/graphs/movies
+    """
+    from raykg.answer.record_check import problems, shape_problems
+
+    found = read_record(record)
+    wrong = list(shape_problems(found))
+    if not wrong:
+        wrong = problems(found, open_version(found["kg"]["version"], graph, model))
+    for line in wrong:
+        print(f"{record}: {line}", file=sys.stderr)
+    if wrong:
+        print(f"{record}: DOES NOT HOLD", file=sys.stderr)
+        return DOES_NOT_HOLD
+    print(verdict(found))
+    return 0
+
+
+def read_record(path: Path) -> dict[str, object] | object:
+    """Return the JSON of a file or of standard input.
+
+    Raises:
+        AnswerError: it cannot be read, or is not JSON.
+    """
+    from raykg.answer.question import AnswerError
+
+    try:
+        text = sys.stdin.read() if str(path) == "-" else path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise AnswerError(f"record ({path}): cannot be read: {error}") from error
+    try:
+        found: object = json.loads(text)
+    except (ValueError, RecursionError) as error:
+        raise AnswerError(f"record ({path}): is not JSON ({error}): give what `raykg ask --json` printed") from error
+    return found
+
+
+def open_version(version: str, store: Path | None, run: Path | None) -> KnowledgeGraph:
+    """Open the version of the graph that a record names; files are compared with their hashes.
+
+    Raises:
+        AnswerError: no run to take the store from.
+        KgError: no such store or version, or it is damaged.
+    """
+    from raykg.answer.opening import open_saved
+    from raykg.cli.ask import newest_run
+    from raykg.kg.graph import KnowledgeGraph
+
+    if store is None:
+        store = Path(open_saved(run or newest_run(Path("runs"))).graph["store"])
+    return KnowledgeGraph.open(store, version)
+
+
+def verdict(record: object) -> str:
+    """Return in a line what held."""
+    from collections.abc import Mapping
+
+    if not isinstance(record, Mapping):
+        return "holds"
+    version = record["kg"]["version"]
+    if record["status"] != "answered":
+        return f"holds: nothing is claimed ({record['status']}), graph version {version}"
+    proof, answers = record["proof"], len(record["answers"])
+    if isinstance(proof, str):
+        return f"holds, unproven: {len(record['facts'])} cited facts are in graph version {version}; answers: {record['text']}"
+    shown = f", the proof covers {len(proof['answers'])}" if record["count"] is None and len(proof["answers"]) < answers else ""
+    return f"holds: {record['text']} ({len(proof['triples'])} proving triples{shown}), graph version {version}"
