@@ -14,10 +14,10 @@ class Writer:
     def _text(self, prompt):
         return next((text for question, text in self.texts.items() if question in prompt), "")
 
-    def generate(self, prompts, max_new_tokens=32, stop=None):
+    def generate(self, prompts, max_new_tokens=32, stop=None, grammars=None):
         self.asked += prompts
         return [self._text(prompt) if len(prompt) <= ALLOWED else TooLong(len(prompt), ALLOWED) for prompt in prompts]
 
-    def generate_beams(self, prompts, max_new_tokens, stop, beams):
+    def generate_beams(self, prompts, max_new_tokens, stop, beams, grammars=None):
         self.asked_beams += prompts
         return [next((texts for question, texts in self.more.items() if question in prompt), [])[:beams] for prompt in prompts]

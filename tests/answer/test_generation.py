@@ -58,7 +58,7 @@ def test_a_shared_prefix_is_computed_once_and_changes_nothing(loaded):
 class Ids(Generator):
     """Returns token ids instead of text: a random model's bytes are not valid UTF-8."""
 
-    def _text(self, tokens, stop):
+    def _written(self, tokens, stop, confidence):
         return tuple(tokens)
 
 

@@ -6,7 +6,10 @@ As in CogMG a fine-tuned model turns the question into a program and an executor
 ever evaluated as code, the plan is parsed strictly, and a count of 0 is an answer. The steps, and the status of a question that ends there:
 
     generate (`too_long`) -> parse (`unparsable`) -> link each name (`unlinked`)
-    -> execute within a budget (`over_budget`, `empty`) -> prove
+    -> execute within a budget (`over_budget`, `empty`) -> prove -> check the proof (`empty` where it does not hold)
+
+With `constrained`, the model can write nothing but plans over the graph's relations (`raykg.answer.constrained`), so `unparsable` does not
+happen. Answers carry the model's confidence in the plan: the mean probability of its tokens, before the constraint.
 
 A name links to several candidates. Combinations of candidates are tried best first (the sum of their scores), at most `combinations` of
 them, and the first that gives anything is the answer. With topics given, names link among the topics only, so that a slip of the model's
@@ -21,13 +24,15 @@ import re
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from functools import cached_property
+from typing import TYPE_CHECKING, Literal
 
 from raykg.answer.question import Answer, Question
 from raykg.config.schema import NonNegativeInt, PositiveFloat, PositiveInt, config
-from raykg.data.prompts import STOP, plan_prompt
+from raykg.data.prompts import STOP, one_line, plan_prompt
 
 if TYPE_CHECKING:
+    from raykg.answer.constrained_grammar import PlanGrammar
     from raykg.answer.generation import Generator, TooLong
     from raykg.kg.graph import KnowledgeGraph
     from raykg.kg.linking import Candidate, Linker
@@ -44,6 +49,10 @@ class Config:
 
     max_tokens: PositiveInt = 64
     """New tokens of a plan; on MetaQA the median is below 12."""
+    constrained: bool = True
+    """Whether the model can write nothing but plans over the graph's relations."""
+    names: Literal["free", "question", "linked"] = "free"
+    """What a constrained plan may call entities: anything; only what stands in the question; only the names that the linker finds there."""
     beams: PositiveInt = 1
     """With more than one, questions whose greedy plan gives nothing are planned again with so many beams; costs as many times the work."""
     candidates: PositiveInt = 5
@@ -85,13 +94,15 @@ class PlanExecute:
         """Return one answer per question, in order."""
         started = time.perf_counter()
         prompts = [plan_prompt(question.text) for question in questions]
-        texts = self.generator.generate(prompts, self.config.max_tokens, STOP)
+        grammars = self._grammars(questions)
+        texts = self.generator.generate(prompts, self.config.max_tokens, STOP, grammars)
         answers = [self._written(question, text) for question, text in zip(questions, texts, strict=True)]
         failed = [row for row, answer in enumerate(answers) if answer.status not in ("answered", "too_long")]
         if self.config.beams > 1 and failed:
-            beams = self.generator.generate_beams([prompts[row] for row in failed], self.config.max_tokens, STOP, self.config.beams)
+            asked, bound = [prompts[row] for row in failed], None if grammars is None else [grammars[row] for row in failed]
+            beams = self.generator.generate_beams(asked, self.config.max_tokens, STOP, self.config.beams, bound)
             for row, candidates in zip(failed, beams, strict=True):
-                tried = (self._ground(questions[row], text) for text in candidates)
+                tried = (self._written(questions[row], text) for text in candidates)
                 answers[row] = next((answer for answer in tried if answer.status == "answered"), answers[row])
         share = (time.perf_counter() - started) / max(1, len(questions))
         return [replace(answer, seconds=share) for answer in answers]
@@ -100,9 +111,35 @@ class PlanExecute:
         """Return the answer to a plan that is given as text; names link among the question's topics where it has any."""
         return self._ground(question or Question(""), plan)
 
+    @cached_property
+    def _grammar(self) -> PlanGrammar:
+        from raykg.answer.constrained_grammar import PlanGrammar
+
+        return PlanGrammar.of(self.graph)
+
+    def _grammars(self, questions: Sequence[Question]) -> list[PlanGrammar] | None:
+        """Return what may be written for each question; names are free where it holds none that is short enough."""
+        if not self.config.constrained:
+            return None
+        if self.config.names == "free":
+            return [self._grammar] * len(questions)
+        names = [self._names(question) for question in questions]
+        short = [any(len(name.encode()) <= self.config.max_tokens for name in some) for some in names]
+        return [self._grammar.copying(some) if fits else self._grammar for some, fits in zip(names, short, strict=True)]
+
+    def _names(self, question: Question) -> list[str]:
+        """Return what a plan may call entities: topics that are given, and stretches of the question or the names that it holds."""
+        from raykg.answer.constrained_names import stretches
+
+        text = one_line(question.text)
+        found = [mention.text for mention in self.linker.mentions(text)] if self.config.names == "linked" and text else []
+        return [*(found or stretches(text)), *(question.topics or ())]
+
     def _written(self, question: Question, text: str | TooLong) -> Answer:
+        from raykg.answer.generation import Written
+
         if isinstance(text, str):
-            return self._ground(question, text)
+            return replace(self._ground(question, text), confidence=text.confidence if isinstance(text, Written) else None)
         return Answer(strategy=self.name, status="too_long", error=str(text), version=self.graph.version)
 
     def _ground(self, question: Question, text: str) -> Answer:
@@ -189,6 +226,7 @@ class PlanExecute:
         deadline = time.monotonic() + self.config.seconds
         zero: Answer | None = None
         empty, stopped, best = False, "", None
+        unproved: Answer | None = None
         for total, nodes in _best_first(found, self.config.combinations):
             best = total if best is None else best
             if zero is not None and total < best:
@@ -204,19 +242,28 @@ class PlanExecute:
                 continue
             if result.empty:
                 empty = True
+                continue
+            here = self._answered(bound, result, answer, budget)
+            if here.status != "answered":
+                unproved = unproved or here
             elif isinstance(form, Count) and result.count == 0:
-                zero = zero or self._answered(bound, result, answer, budget)
+                zero = zero or here
             else:
-                return self._answered(bound, result, answer, budget)
-        if zero is not None:
-            return zero
+                return here
+        if zero is not None or unproved is not None:
+            return zero or unproved or answer
         if stopped or not empty:
             return replace(answer, status="over_budget", error=stopped)
         return replace(answer, status="empty", error="the plan ran and found nothing")
 
     def _answered(self, bound: LogicalForm, result: Result, answer: Answer, budget: Budget) -> Answer:
+        from raykg.kg.logical_form import fault
+
         ids = tuple(int(node) for node in result.answers)
         proof = self._prove(bound, result, budget) if self.config.proved else None
+        wrong = None if proof is None else fault(proof, self.graph, replace(budget, seconds=self.config.seconds))
+        if wrong is not None:
+            return replace(answer, status="empty", error=f"the plan ran, and the proof of what it found does not hold: {wrong}")
         return replace(
             answer,
             status="answered",
