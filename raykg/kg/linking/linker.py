@@ -118,6 +118,22 @@ class Linker:
         names: list[str] = self.index.names.take(pa.array(entries, pa.int64())).unique().to_pylist()
         return names
 
+    def beginning_with(self, text: str, limit: int = 10) -> list[int]:
+        """Return nodes with a name that begins so but for case and accents, those with most triples first, at most `limit`."""
+        folded = fold(text).encode() if text.strip() else b""
+        keys = self.index.keys
+        found: list[int] = []
+        row = keys.lower_bound(folded, 0, len(keys)) if folded else len(keys)
+        while row < len(keys) and len(found) < self.budget.compared and keys[row].encode().startswith(folded):
+            found += [int(self.index.entry_nodes[entry]) for entry in self.index.entries(row)]
+            row += 1
+        return self._by_degree(found)[:limit]
+
+    def _by_degree(self, nodes: Sequence[int]) -> list[int]:
+        """Return the nodes, each once, those with most triples first, then by id."""
+        distinct = np.unique(np.array(nodes, dtype=np.int64))
+        return [int(node) for node in distinct[np.lexsort((distinct, -self.degrees(distinct)))]]
+
     def degrees(self, nodes: NDArray[np.int64]) -> NDArray[np.int64]:
         """Return the number of triples of each node, both directions."""
         return np.asarray(self.graph.forward.degree(nodes) + self.graph.backward.degree(nodes), dtype=np.int64)

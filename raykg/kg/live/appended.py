@@ -61,7 +61,7 @@ class _Appended:
     def __invert__(self) -> NDArray[Any]:
         return ~np.asarray(self)
 
-    def __eq__(self, other: object) -> Any:  # type: ignore[override]  # noqa: ANN401 - as of an array
+    def __eq__(self, other: object) -> Any:  # noqa: ANN401 - as of an array
         return np.asarray(self) == other
 
     __hash__ = None  # type: ignore[assignment]

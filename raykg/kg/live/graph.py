@@ -122,7 +122,20 @@ class LiveGraph:
         """Return what a follower begins with: the version, the sequence that it holds, and the edits that it lacks."""
         with self._lock:
             state = self._state
-            return {"base": state.base.version, "through": state.through, "sequence": state.sequence, "records": state.edits}
+            bases = [record["base"] for record in self._records if "base" in record]
+            begin = {"base": state.base.version, "through": state.through, "sequence": state.sequence, "records": state.edits}
+            return begin | {"bases": [*dict.fromkeys([*bases, state.base.version])]}
+
+    def check(self) -> None:
+        """Make sure that this is still the owner.
+
+        Raises:
+            Fenced: somebody else is, or an earlier write failed.
+            LiveError: it was opened for reading.
+        """
+        if self._log is None:
+            raise LiveError(f"{self.storage.name}: opened for reading only; open it with owner=True to edit")
+        self._log.check()
 
     def proposals(self, status: str | None = None) -> list[Proposal]:
         """Return the proposals with a status (`pending`, `accepted`, `rejected`), or all, oldest first."""

@@ -106,6 +106,13 @@ class LiveLinker(Linker):
         own = [entry.name for entry in self.added.of_key.get(fold(text), ())] if text.strip() else []
         return list(dict.fromkeys([*super().spellings(text), *own]))
 
+    def beginning_with(self, text: str, limit: int = 10) -> list[int]:
+        """Return nodes with a name that begins so but for case and accents, those with most triples first, at most `limit`."""
+        folded = fold(text) if text.strip() else ""
+        rows = [row for row, key in enumerate(self.added.keys.texts) if folded and key.startswith(folded)]
+        own = [entry.node for row in rows[: self.budget.compared] for entry in self._entries(row)]
+        return self._by_degree([*super().beginning_with(text, limit), *own])[:limit]
+
     def _find(self, mention: str) -> tuple[Candidate, ...]:
         if not self.added.keys.texts:
             return super()._find(mention)

@@ -64,6 +64,16 @@ class EditLog:
         """Number of the last record, 0 for an empty log."""
         return len(self.records)
 
+    def check(self) -> None:
+        """Make sure that nobody else owns the log, and that all writes went well.
+
+        Raises:
+            Fenced: as said.
+        """
+        if self._lost is not None:
+            raise self._lost
+        claims.check(self.storage, self.claim)
+
     def append(self, content: Mapping[str, Any]) -> Record:
         """Write the next record; when this returns it is durable and no other owner can be without it.
 
