@@ -78,11 +78,12 @@ function entities(record, onwalk) {
 }
 
 function unverified(record, onreview) {
-  if (!record.unverified?.length) return null;
+  if (!record.unverified?.length && !record.proposals?.length) return null;
   return element(
     "div",
     { class: "note unverified" },
-    element("p", {}, "Said, but not in the graph: ", name(record.unverified.join("; "))),
+    record.unverified?.length ? element("p", {}, "Said, but not in the graph: ", name(record.unverified.join("; "))) : null,
+    record.proposals?.length ? element("p", {}, `${plural(record.proposals.length, "fact")} proposed for review.`) : null,
     button("Review proposals", onreview),
   );
 }

@@ -5,7 +5,7 @@ import { find } from "./dom.js";
 import { fit, restyle } from "./drawing.js";
 import { drawRecord, startExplorer, walk } from "./explorer.js";
 import { openProposal, showProposals, startReview } from "./review.js";
-import { errorBox, onVersion } from "./service.js";
+import { errorBox, onVersion, remember } from "./service.js";
 import { openSettings, showModels, startSettings } from "./settings.js";
 
 let latest = null; // the record whose facts the graph's view goes back to
@@ -25,7 +25,7 @@ function draw(record, front = true) {
 
 async function connect() {
   try {
-    await showModels();
+    remember(await showModels());
     find("notice").replaceChildren();
   } catch (error) {
     find("notice").replaceChildren(errorBox(error, openSettings));

@@ -5,7 +5,8 @@ import { errorBox } from "./service.js";
 import { ask } from "./stream.js";
 
 const REMEMBERED = 8; // earlier turns that go along with a question
-let turns = []; // finished ones: {question, text}
+const CARRIED = 20; // answers of an earlier turn, by which "they" and "it" are understood
+let turns = []; // finished ones: {question, text, answers}
 let asked = 0;
 let running = null; // what stops the answer that is streaming in
 let actions = null;
@@ -59,7 +60,7 @@ async function submit(question, before) {
     words.textContent = record.text || words.textContent; // the record is what counts
     reply.prepend(badge(record));
     turn.append(evidence(record, { ...actions, ondraw: () => actions.ondraw(record), onagain: () => !running && submit(question, before) }));
-    if (turn.isConnected) turns.push({ question, text: record.text });
+    if (turn.isConnected) turns.push({ question, text: record.text, answers: (record.answers ?? []).slice(0, CARRIED) });
     actions.onrecord(record);
   } catch (error) {
     if (error.name === "AbortError") reply.append(element("p", { class: "small" }, "Stopped."));
@@ -77,7 +78,7 @@ async function submit(question, before) {
 function messages(before, question) {
   const said = before.slice(-REMEMBERED).flatMap((turn) => [
     { role: "user", content: turn.question },
-    { role: "assistant", content: turn.text },
+    { role: "assistant", content: turn.text, raykg: { answers: turn.answers } },
   ]);
   return [...said, { role: "user", content: question }];
 }

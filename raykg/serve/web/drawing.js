@@ -27,7 +27,8 @@ export function draw(facts, { topics = new Set(), answers = new Set(), alone = [
   const known = new Map(alone.map((entity) => [entity.node, entity]));
   for (const { head, tail } of facts) for (const entity of [head, tail]) known.set(entity.node, entity);
   const role = (node) => (answers.has(node) ? "answer" : topics.has(node) ? "topic" : "other");
-  cy.add([...known.values()].map((entity) => nodeOf(entity, role(entity.node))));
+  const ring = around({ x: 0, y: 0 }, known.size); // where they stand until the picture is seen: Cytoscape cannot draw facts between nodes of one place
+  cy.add([...known.values()].map((entity, index) => ({ ...nodeOf(entity, role(entity.node)), position: ring(index) })));
   cy.add(facts.map(edgeOf));
   arrange();
 }
@@ -37,10 +38,8 @@ export function expand(facts, from) {
   const centre = cy.getElementById(`n${from}`).position();
   const entities = new Map(facts.flatMap(({ head, tail }) => [[head.node, head], [tail.node, tail]]));
   const added = [...entities.values()].filter(({ node }) => cy.getElementById(`n${node}`).empty());
-  cy.add(added.map((entity, index) => {
-    const angle = (2 * Math.PI * index) / added.length;
-    return { ...nodeOf(entity, "other"), position: { x: centre.x + 140 * Math.cos(angle), y: centre.y + 140 * Math.sin(angle) } };
-  }));
+  const ring = around(centre, added.length);
+  cy.add(added.map((entity, index) => ({ ...nodeOf(entity, "other"), position: ring(index) })));
   cy.add(facts.filter(({ triple }) => cy.getElementById(`t${triple}`).empty()).map(edgeOf));
   if (added.length) cloud();
   described();
@@ -109,6 +108,13 @@ function cloud() {
 function described() {
   const { nodes, facts } = drawn();
   place.setAttribute("aria-label", nodes ? `A drawing of ${plural(nodes, "entity", "entities")} and ${plural(facts, "fact")}; lists say the same in words.` : "Nothing is drawn yet.");
+}
+
+function around(centre, count) {
+  return (index) => {
+    const angle = (2 * Math.PI * index) / count;
+    return { x: centre.x + 140 * Math.cos(angle), y: centre.y + 140 * Math.sin(angle) };
+  };
 }
 
 function nodeOf({ node, label }, role) {

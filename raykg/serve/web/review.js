@@ -1,7 +1,9 @@
 // Proposals: what somebody or some model would have the graph know, accepted or rejected by a person.
-import { announce, button, element, find, name } from "./dom.js";
-import { errorBox, json } from "./service.js";
+import { shortVersion } from "./answer.js";
+import { button, element, find, name } from "./dom.js";
+import { errorBox, json, remember } from "./service.js";
 
+const OPEN = "?";
 let settings = null;
 
 /** Wires the list and the form; `onkey` opens the settings, where a key can be entered. */
@@ -16,7 +18,7 @@ export function startReview({ onkey }) {
 export function openProposal({ head, relation, tail }) {
   find("propose").open = true;
   const fields = find("proposal").elements;
-  const given = (text) => (text === "?" ? "" : text);
+  const given = (text) => (text === OPEN ? "" : text);
   fields.head.value = given(head);
   fields.relation.value = given(relation);
   fields.tail.value = given(tail);
@@ -40,11 +42,13 @@ export async function showProposals() {
 
 function card(proposal) {
   const outcome = element("div", { role: "status" });
+  const pieces = [proposal.evidence ?? []].flat();
   const made = element(
     "li",
     {},
-    element("p", { class: "fact" }, name(words(proposal.head)), element("span", { class: "relation" }, ` ${words(proposal.relation)} `), name(words(proposal.tail))),
-    proposal.evidence ? element("p", { class: "quoted" }, name(words(proposal.evidence))) : null,
+    line(proposal.fact ?? proposal),
+    ...pieces.map((piece) => element("p", { class: "quoted" }, name(words(piece.what ?? piece)))),
+    proposal.contradicts?.length ? element("div", { class: "note unverified" }, "It contradicts what the graph says:", ...proposal.contradicts.map(line)) : null,
     element("p", { class: "small" }, about(proposal)),
   );
   if (proposal.status === "pending") made.append(decision(proposal, made, outcome));
@@ -52,26 +56,40 @@ function card(proposal) {
   return made;
 }
 
+function line({ head, relation, tail }) {
+  return element("p", { class: "fact" }, name(words(head)), element("span", { class: "relation" }, ` ${words(relation)} `), name(words(tail)));
+}
+
 function decision(proposal, made, outcome) {
-  const reason = element("input", { maxlength: 500, "aria-label": "Reason for rejecting", placeholder: "why not (optional)" });
-  const place = element("p", { class: "actions" });
+  const { head, tail } = proposal.fact ?? proposal;
+  const open = words(head) === OPEN ? "head" : words(tail) === OPEN ? "tail" : null; // a side that the reviewer fills in
+  const filled = open ? element("input", { maxlength: 500, "aria-label": "What stands for the question mark", placeholder: "what stands for ?" }) : null;
+  const reason = element("input", { maxlength: 500, "aria-label": "Reason", placeholder: "why (optional)" });
+  const place = element("div", { class: "actions" });
+  const replace = proposal.contradicts?.length ? { replace: true } : {};
   const decide = async (verb, body) => {
+    const why = reason.value.trim();
     for (const control of place.children) control.disabled = true;
     try {
-      const done = await json(`v1/kg/proposals/${encodeURIComponent(proposal.id)}/${verb}`, { method: "POST", body });
-      const said = `${verb === "accept" ? "Accepted" : "Rejected"}${done.kg?.version ? `; the graph is at ${done.kg.version}` : ""}.`;
+      const done = await json(`v1/kg/proposals/${encodeURIComponent(proposal.id)}/${verb}`, { method: "POST", body: { ...body, ...(why ? { reason: why } : {}) } });
+      const said = `${verb === "accept" ? "Accepted" : "Rejected"}${done.kg?.version ? `; the graph is at ${shortVersion(done.kg.version)}` : ""}.`;
+      remember(done.kg?.version);
       place.remove();
       outcome.replaceChildren(said);
       made.classList.add(verb === "accept" ? "accepted" : "rejected");
-      announce(said);
     } catch (error) {
       for (const control of place.children) control.disabled = false;
       outcome.replaceChildren(errorBox(error, settings.onkey));
     }
   };
+  const accept = () => {
+    if (filled && !filled.value.trim()) filled.focus();
+    else decide("accept", { ...replace, ...(filled ? { [open]: filled.value.trim() } : {}) });
+  };
   place.append(
-    button("Accept", () => decide("accept", {}), { class: "main" }),
-    button("Reject", () => decide("reject", reason.value.trim() ? { reason: reason.value.trim() } : {})),
+    ...(filled ? [filled] : []),
+    button(replace.replace ? "Accept and replace" : "Accept", accept, { class: "main" }),
+    button("Reject", () => decide("reject", {})),
     reason,
   );
   return place;
@@ -93,8 +111,18 @@ async function propose(event) {
   }
 }
 
-function about({ status, who, when, reason, reviewer }) {
-  return [status, who ? `proposed by ${who}` : null, when ? String(when) : null, reviewer ? `decided by ${reviewer}` : null, reason].filter(Boolean).join(" · ");
+function about({ status, proposer, proposed, reviewer, reviewed, reason }) {
+  return [
+    status,
+    proposer ? `proposed by ${proposer}${proposed ? `, ${day(proposed)}` : ""}` : null,
+    reviewer ? `decided by ${reviewer}${reviewed ? `, ${day(reviewed)}` : ""}` : null,
+    reason,
+  ].filter(Boolean).join(" · ");
+}
+
+function day(text) {
+  const time = new Date(text);
+  return Number.isNaN(time.getTime()) ? text : time.toLocaleString("en-GB", { dateStyle: "medium", timeStyle: "short" });
 }
 
 function words(value) {

@@ -89,9 +89,9 @@ export function errorBox(error, onkey) {
 
 async function refusal(response) {
   const found = { status: response.status, requestId: response.headers.get("X-Request-ID"), retryAfter: response.headers.get("Retry-After") };
-  if (response.status === 409 || response.status === 412) version = null; // another graph may stand behind this address now
   try {
     const { error } = await response.json();
+    if (String(error.code).includes("kg_version")) version = null; // another graph stands behind this address now
     return new ServiceError(error.message, { ...found, type: error.type, code: error.code, requestId: found.requestId ?? error.request_id });
   } catch {
     return new ServiceError(`The service answered with HTTP ${response.status}.`, found);

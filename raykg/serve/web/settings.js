@@ -3,6 +3,7 @@ import { announce, element, find } from "./dom.js";
 import { json, key, setKey } from "./service.js";
 
 const THEMES = ["system", "light", "dark"];
+let models = new Map(); // name -> what the service says of it
 
 /** Wires the settings; `onkey` is called after the key has changed, `ontheme` after the colours have. */
 export function startSettings({ onkey, ontheme }) {
@@ -14,6 +15,7 @@ export function startSettings({ onkey, ontheme }) {
     event.preventDefault();
     keep(find("key").value.trim(), onkey);
   });
+  find("model").addEventListener("change", showStrategies);
   const theme = find("theme");
   theme.value = document.documentElement.dataset.theme ?? "system";
   theme.addEventListener("change", () => {
@@ -29,12 +31,26 @@ export function openSettings() {
   find("key").focus();
 }
 
-/** Fills the list of models. */
+/** Fills the lists of models that answer, and of the chosen one's strategies. */
 export async function showModels() {
   const { data } = await json("v1/models");
-  const chosen = find("model").value;
-  find("model").replaceChildren(...data.map(({ id }) => element("option", { value: id }, id)));
-  if (data.some(({ id }) => id === chosen)) find("model").value = chosen;
+  models = new Map(data.filter(({ raykg }) => raykg).map(({ id, raykg }) => [id, raykg]));
+  refill(find("model"), [...models.keys()].map((id) => [id, id]));
+  showStrategies();
+  return [...models.values()].find(({ kg }) => kg)?.kg.version ?? null;
+}
+
+function showStrategies() {
+  const { strategies = [], strategy = "" } = models.get(find("model").value) ?? {};
+  const words = (text) => text.replaceAll("_", " ");
+  const usual = strategy ? `the usual: ${words(strategy)}` : "the usual";
+  refill(find("strategy"), [["", usual], ...strategies.map((one) => [one, words(one)])]);
+}
+
+function refill(list, options) {
+  const chosen = list.value;
+  list.replaceChildren(...options.map(([value, words]) => element("option", { value }, words)));
+  if (options.some(([value]) => value === chosen)) list.value = chosen;
 }
 
 function keep(text, onkey) {

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from raykg.kg.build import from_triples
+from raykg.kg.live.graph import LiveGraph
 from tests.graphs import film_graph
 from tests.serve.web.small_service import SmallService, running
 
@@ -45,13 +46,13 @@ def films(tmp_path_factory: pytest.TempPathFactory):
 
 
 @pytest.fixture
-def service(films) -> SmallService:
-    return SmallService(films)
+def small(films, tmp_path: Path) -> SmallService:
+    return SmallService(LiveGraph.open(tmp_path / "live", films, functional=["release_year"]))
 
 
 @pytest.fixture
-def address(service: SmallService) -> Iterator[str]:
-    with running(service.app) as found:
+def address(small: SmallService) -> Iterator[str]:
+    with running(small.app) as found:
         yield found
 
 
@@ -60,7 +61,7 @@ def hostile_service(tmp_path: Path) -> SmallService:
     """A graph whose labels are HTML, a script and letters that turn the writing around."""
     triples = [("evil", "plays_in", "film"), ("film", "made_by", "turned"), ("film", "has_tag", "long")]
     labels = {"evil": HOSTILE, "film": "<script>alert(2)</script>", "turned": "\u202edesrever", "long": "W" * 3000}
-    return SmallService(from_triples(tmp_path / "hostile", triples, labels=labels))
+    return SmallService(LiveGraph.open(tmp_path / "live", from_triples(tmp_path / "hostile", triples, labels=labels)))
 
 
 @pytest.fixture

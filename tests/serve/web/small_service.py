@@ -1,4 +1,4 @@
-"""A small application around the page: a real graph, real plans, real proofs; a question is a plan, or a test says its plan.
+"""A small application around the page: a real live graph, real plans, real proofs; a question is a plan, or a test says its plan.
 
 It speaks the routes that the page calls, so that what the page makes of an answer can be tested without Ray and without a trained model.
 """
@@ -16,11 +16,11 @@ import uvicorn
 from fastapi import FastAPI, Request
 from fastapi.responses import JSONResponse, StreamingResponse
 
-from raykg.answer.question import Answer
+from raykg.answer.record import kg_of, record_of
 from raykg.answer.strategies.plan_execute import Config, PlanExecute
-from raykg.answer.wording import answer_in_words
 from raykg.kg.graph import KnowledgeGraph
-from raykg.kg.linking import Linker
+from raykg.kg.live.errors import Contradiction
+from raykg.kg.live.graph import LiveGraph
 from raykg.kg.retrieval import RetrievalBudget
 from raykg.kg.retrieval.khop import Config as KHopConfig
 from raykg.kg.retrieval.khop import KHop
@@ -30,31 +30,29 @@ PAUSE = 0.02  # seconds between two pieces of a streamed answer
 
 
 class SmallService:
-    """Holds one graph version; `plans` are what a model would write to a question, other questions are plans themselves."""
+    """Holds a live graph; `plans` are what a model would write to a question, other questions are plans themselves."""
 
-    def __init__(self, graph: KnowledgeGraph, key: str | None = None, plans: dict[str, str] | None = None) -> None:
+    def __init__(self, live: LiveGraph, key: str | None = None, plans: dict[str, str] | None = None) -> None:
+        self.live = live
         self.key = key
         self.plans = plans or {}
         self.asked: list[dict[str, Any]] = []  # bodies of the requests
-        self.proposals: list[dict[str, Any]] = []
         self.broken = False  # the next stream ends in the middle
-        self.hold(graph)
         self.app = FastAPI()
         self._add_routes()
         add_page(self.app)
 
-    def hold(self, graph: KnowledgeGraph) -> None:
-        self.graph = graph
-        self.linker = Linker(graph)
-        self.strategy = PlanExecute(Config(), graph, self.linker, None)  # type: ignore[arg-type] - plans come from the tests
-
     @property
-    def kg(self) -> dict[str, Any]:
-        return {"store": "films", "version": self.graph.version, "base": self.graph.version, "sequence": 0}
+    def graph(self) -> KnowledgeGraph:
+        return self.live.view()
 
     def record(self, question: str) -> dict[str, Any]:
-        answer = self.strategy.run(self.plans.get(question, question))
-        return _record(question, answer, self.graph) | {"kg": self.kg, "model": {"name": "plans", "identity": "none"}}
+        graph = self.graph
+        strategy = PlanExecute(Config(), graph, self.live.linker(graph), None)  # type: ignore[arg-type] - plans come from the tests
+        answer = strategy.run(self.plans.get(question, question))
+        return record_of(question, answer, graph, {"name": "plans", "identity": "none"}, {"total": 0.1})
+            question, strategy.run(self.plans.get(question, question)), graph, {"name": "plans", "identity": "none"}, {"total": 0.1}
+        )
 
     def subgraph(self, node: int, hops: int, limit: int) -> dict[str, Any]:
         found = KHop(KHopConfig(hops=hops)).retrieve(self.graph, [node], RetrievalBudget(returned=limit))
@@ -66,7 +64,7 @@ class SmallService:
             "edges": [
                 {"triple": triple, "head": head, "relation": names[relation], "tail": tail} for triple, head, relation, tail in edges
             ],
-            "kg": self.kg,
+            "kg": kg_of(self.graph),
         }
 
     def _add_routes(self) -> None:
@@ -84,7 +82,8 @@ class SmallService:
 
         @app.get("/v1/models")
         def models():
-            return {"object": "list", "data": [{"id": "plans", "object": "model"}, {"id": "other", "object": "model"}]}
+            said = {"strategies": ["plan_execute", "read"], "strategy": "plan_execute", "kg": kg_of(self.graph)}
+            return {"object": "list", "data": [{"id": name, "object": "model", "raykg": said} for name in ("plans", "other")]}
 
         @app.post("/v1/chat/completions")
         async def chat(body: dict[str, Any]):
@@ -94,12 +93,33 @@ class SmallService:
 
         @app.get("/v1/kg/entities")
         def entities(q: str, limit: int = 10):
-            found = [self.graph_entity(candidate.node) for candidate in self.linker.link(q, limit)]
-            return {"entities": found, "kg": self.kg}
+            found = [self.graph_entity(candidate.node) for candidate in self.live.linker().link(q, limit)]
+            return {"entities": found, "kg": kg_of(self.graph)}
 
         @app.get("/v1/kg/subgraph")
         def subgraph(node: int, hops: int = 1, limit: int = 100):
             return self.subgraph(node, hops, limit)
+
+        @app.get("/v1/kg/proposals")
+        def proposals(status: str | None = None):
+            return {"proposals": [one.to_dict() for one in self.live.proposals(status)], "kg": kg_of(self.graph)}
+
+        @app.post("/v1/kg/proposals")
+        def propose(body: dict[str, Any]):
+            evidence = [body["evidence"]] if body.get("evidence") else []
+            return self.live.propose(body["head"], body["relation"], body["tail"], who="ann", evidence=evidence).to_dict()
+
+        @app.post("/v1/kg/proposals/{name}/accept")
+        def accept(name: str, body: dict[str, Any]):
+            try:
+                return self.live.accept(name, "bea", **body).to_dict() | {"kg": kg_of(self.graph)}
+            except Contradiction as error:
+                refused = {"message": str(error), "type": "invalid_request_error", "param": None, "code": "contradiction"}
+                return JSONResponse({"error": refused}, 409)
+
+        @app.post("/v1/kg/proposals/{name}/reject")
+        def reject(name: str, body: dict[str, Any]):
+            return self.live.reject(name, "bea", **body).to_dict() | {"kg": kg_of(self.graph)}
 
     def graph_entity(self, node: int) -> dict[str, Any]:
         degree = int(self.graph.forward.degree([node])[0] + self.graph.backward.degree([node])[0])
@@ -125,34 +145,6 @@ class SmallService:
 
 def _entity(graph: KnowledgeGraph, node: int) -> dict[str, Any]:
     return {"node": node, "label": graph.label(node), "type": graph.entities["type"][node].as_py()}
-
-
-def _record(question: str, answer: Answer, graph: KnowledgeGraph) -> dict[str, Any]:
-    facts = []
-    for triple in answer.citations[:100]:
-        head, relation, tail = graph.triple(triple)
-        ends = {side: {"node": node, "label": graph.label(node)} for side, node in (("head", head), ("tail", tail))}
-        facts.append({"triple": triple, "relation": graph.relation_names[relation]} | ends)
-    answers = [{"text": text, "node": node, "key": graph.key(node)} for text, node in zip(answer.answers, answer.ids, strict=False)]
-    return {
-        "format": "raykg.answer/1",
-        "question": question,
-        "status": answer.status,
-        "text": answer_in_words(answer) if answer.status == "answered" else "I do not know",
-        "answers": answers,
-        "count": answer.count,
-        "strategy": answer.strategy,
-        "plan": answer.plan,
-        "plan_in_words": None,
-        "proof": answer.proof.to_dict() if answer.proof else "unproven",
-        "facts": facts,
-        "missing": [],
-        "unverified": [],
-        "confidence": None,
-        "bad_citations": 0,
-        "error": answer.error,
-        "timings": {"total": 0.1},
-    }
 
 
 @contextmanager
