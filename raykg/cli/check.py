@@ -6,13 +6,13 @@ Reads the config with the same loader as the run itself; needs neither torch nor
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
 
 def command(
-    config: Annotated[Path, typer.Argument(help="The YAML file of a run.", show_default=False)],
+    config: Annotated[Path, typer.Argument(help="The YAML file of a run or a service.", show_default=False)],
     overrides: Annotated[list[str] | None, typer.Argument(metavar="KEY=VALUE", help="Dotted overrides, as for the run.")] = None,
     plain: Annotated[bool, typer.Option("--plain", help="Leave out where each value comes from.")] = False,
 ) -> None:
@@ -24,10 +24,27 @@ def command(
         raykg check jobs/configs/finetune/quickstart.yaml
         raykg check jobs/configs/finetune/metaqa.yaml train.batch=16 lora.rank=32
         raykg check jobs/configs/finetune/metaqa.yaml --plain > resolved.yaml
+        raykg check jobs/configs/serve/quickstart.yaml http.port=8001
     """
     from raykg.config.load import resolve
     from raykg.config.show import to_yaml
+
+    resolved = resolve(section_of(config), config, overrides or [])
+    print(to_yaml(resolved.config, None if plain else resolved.provenance), end="")
+
+
+def section_of(config: Path) -> type[Any]:
+    """Return what a file configures: a service, which names `models`, or else a fine-tuning.
+
+    Raises:
+        ConfigErrors: the file cannot be read.
+    """
+    from raykg.config.document import read_file
+
+    if "models" in read_file(config).value:
+        from raykg.serve.serve_config import ServeConfig
+
+        return ServeConfig
     from raykg.train.finetune_config import FinetuneConfig
 
-    resolved = resolve(FinetuneConfig, config, overrides or [])
-    print(to_yaml(resolved.config, None if plain else resolved.provenance), end="")
+    return FinetuneConfig

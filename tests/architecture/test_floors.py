@@ -29,6 +29,9 @@ WALLS = {
     "pyoxigraph": ["kg/"],
     "pydantic": ["config/", "serve/"],
     "pydantic_core": ["config/", "serve/"],
+    "fastapi": ["serve/"],
+    "starlette": ["serve/"],
+    "prometheus_client": ["serve/"],
     "yaml": ["config/", "serve/"],
     "typer": ["cli/"],
 }

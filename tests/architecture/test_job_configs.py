@@ -12,7 +12,10 @@ from raykg.config.show import to_yaml
 from tests.architecture.source import ROOT
 
 # The folder below jobs/configs -> the section that its files are read into.
-SECTIONS = {"finetune": ("raykg.train.finetune_config", "FinetuneConfig")}
+SECTIONS = {
+    "finetune": ("raykg.train.finetune_config", "FinetuneConfig"),
+    "serve": ("raykg.serve.serve_config", "ServeConfig"),
+}
 
 FILES = sorted((ROOT / "jobs" / "configs").rglob("*.y*ml"))
 

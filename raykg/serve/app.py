@@ -1,0 +1,163 @@
+"""The Serve application: what `serve run`, `serve deploy`, a RayService manifest and `raykg serve` all build.
+
+    serve run raykg.serve.app:build config=jobs/configs/serve/quickstart.yaml
+    serve run raykg.serve.app:build config=films.yaml overrides='replicas.count=2 limits.seconds=30'
+
+In a Serve config file, or a RayService's `serveConfigV2`, the same arguments stand below `args:`, or the service itself below `settings:`:
+
+    applications:
+      - name: films
+        import_path: raykg.serve.app:build
+        args:
+          settings: {models: {films: /shared/runs/quickstart}, storage: /shared/serving}
+"""
+
+from __future__ import annotations
+
+import logging
+import shlex
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from pydantic import BaseModel, ConfigDict, model_validator
+
+from raykg.config.errors import RaykgError
+from raykg.config.load import from_dict, load, to_dict
+from raykg.serve.serve_config import ServeConfig
+
+if TYPE_CHECKING:
+    from ray.serve import Application
+
+_log = logging.getLogger("ray.serve")
+_GATEWAY_AT_ONCE = 1000  # requests that one gateway holds; each costs it little, the replicas have limits of their own
+_CONSTRUCTIONS = 3  # a model that cannot be loaded three times will not be loaded
+
+
+class ServeArguments(BaseModel):
+    """What a builder is given: a config file with overrides, or the settings themselves.
+
+    The frozen config validates them; this class is there because Serve validates a builder's arguments only through pydantic.
+    """
+
+    model_config = ConfigDict(extra="forbid")
+
+    config: str | None = None
+    overrides: str | list[str] = ""
+    settings: dict[str, Any] | None = None
+
+    @model_validator(mode="after")
+    def _one_of_both(self) -> ServeArguments:
+        """Say everything that is wrong before Serve starts anything."""
+        try:
+            self.to_config()
+        except RaykgError as error:
+            raise ValueError(str(error)) from error
+        return self
+
+    def to_config(self) -> ServeConfig:
+        """Return the typed config.
+
+        Raises:
+            ConfigErrors: with every problem.
+            RaykgError: both ways are given, or neither.
+        """
+        if (self.config is None) == (self.settings is None):
+            found = "neither" if self.config is None else "both"
+            raise RaykgError(f"config and settings: give exactly one of them, found {found}")
+        if self.settings is not None:
+            if self.overrides:
+                raise RaykgError("overrides: belong to a config file; change the settings themselves")
+            return from_dict(ServeConfig, self.settings)
+        overrides = shlex.split(self.overrides) if isinstance(self.overrides, str) else self.overrides
+        return load(ServeConfig, self.config, overrides)
+
+
+def build(args: ServeArguments) -> Application:
+    """Return the application of a config: a gateway, and replicas of each model.
+
+    Raises:
+        RaykgError: a model's run is not there, not finished or damaged, or its graph is gone.
+    """
+    from ray import serve
+    from ray.serve.config import BackpressureConfig
+    from ray.serve.schema import LoggingConfig
+
+    from raykg.serve.embeddings import Embedder
+    from raykg.serve.gateway import Gateway
+    from raykg.serve.replicas import Answerer
+
+    cfg = absolute(args.to_config())
+    check_models(cfg)
+    settings = to_dict(cfg)
+    size, limits = cfg.replicas, cfg.limits
+    shared: dict[str, Any] = {
+        "logging_config": LoggingConfig(encoding="JSON", enable_access_log=False, logs_dir=str(Path(cfg.storage) / "logs")),
+        "graceful_shutdown_timeout_s": size.drain,
+        "graceful_shutdown_wait_loop_s": 0.2,
+        "max_constructor_retry_count": _CONSTRUCTIONS,
+    }
+    models = {
+        name: serve.deployment(
+            Answerer,
+            name=f"model-{name}",
+            num_replicas=size.count,
+            ray_actor_options={"num_cpus": size.cpus, "num_gpus": size.gpus},
+            max_ongoing_requests=2 * size.batch,  # one batch runs, the next one gathers
+            max_queued_requests=-(-limits.waiting // size.gateways),
+            backpressure_config=BackpressureConfig(status_code=503, retry_after_s=1.0),
+            **shared,
+        ).bind(settings, name)
+        for name in cfg.models
+    }
+    gateway = serve.deployment(
+        serve.ingress()(Gateway),
+        name="gateway",
+        num_replicas=size.gateways,
+        ray_actor_options={"num_cpus": 0},
+        max_ongoing_requests=_GATEWAY_AT_ONCE,
+        max_queued_requests=_GATEWAY_AT_ONCE,
+        backpressure_config=BackpressureConfig(status_code=503, retry_after_s=1.0),
+        **shared,
+    )
+    embeddings = None
+    if cfg.embeddings.serve:
+        options = {"ray_actor_options": {"num_cpus": 0}, "max_ongoing_requests": 64, "max_queued_requests": limits.waiting}
+        embedder = serve.deployment(Embedder, name="embeddings", **options, **shared)
+        embeddings = embedder.bind(cfg.embeddings.wheel, size.threads)
+    application: Application = gateway.bind(settings, models, embeddings)
+    return application
+
+
+def absolute(cfg: ServeConfig) -> ServeConfig:
+    """Return a config whose paths mean the same in every process, whatever folder it runs in."""
+    from dataclasses import replace
+
+    def whole(path: str | None) -> str | None:
+        return None if path is None else path if "://" in path else str(Path(path).absolute())
+
+    return replace(
+        cfg,
+        models={name: str(Path(path).absolute()) for name, path in cfg.models.items()},
+        storage=str(Path(cfg.storage).absolute()),
+        keys=whole(cfg.keys),
+        passages=whole(cfg.passages),
+        embeddings=replace(cfg.embeddings, wheel=whole(cfg.embeddings.wheel)),
+        graph=replace(cfg.graph, storage=whole(cfg.graph.storage)),
+    )
+
+
+def check_models(cfg: ServeConfig) -> None:
+    """Refuse models that no replica could load, and models of several graphs where there is one live graph.
+
+    Raises:
+        RaykgError: with what to do.
+    """
+    from raykg.answer.opening import open_graph, open_saved
+
+    versions: dict[str, str] = {}
+    for name, folder in cfg.models.items():
+        saved = open_saved(Path(folder))
+        versions[name] = open_graph(saved).version
+    if cfg.graph.storage is not None and len(set(versions.values())) > 1:
+        found = ", ".join(f"{name}: {version}" for name, version in versions.items())
+        raise RaykgError(f"models ({found}) were trained on several graphs: a live graph has one; serve them without graph.storage")

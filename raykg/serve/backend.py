@@ -1,0 +1,174 @@
+"""The gateway's way to the replicas: one handle per model, with refusals, time limits and a second try where a replica was lost.
+
+An answer depends on the question and the graph alone, so a request whose replica died is simply asked again; Serve itself does not do that.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from typing import TYPE_CHECKING, Any
+
+from raykg.config.choice import suggestion
+from raykg.serve.refusal import Refused
+from raykg.serve.replicas import Progress, Reply
+
+if TYPE_CHECKING:
+    from raykg.serve.observed import Metrics
+    from raykg.serve.replicas import Ask, Continue
+    from raykg.serve.serve_config import ServeConfig
+
+_log = logging.getLogger("ray.serve")
+_TRIES = 3
+_RETRY_AFTER = 1.0  # seconds, about what a batch takes
+
+
+class Backend:
+    """Asks the replicas of each model.
+
+    Abilities: answers, streamed continuations, descriptions; asks again where a replica was lost; refuses at once where too many wait.
+    Not supported: asking a stream again once it has begun: its client is told.
+    """
+
+    def __init__(
+        self,
+        cfg: ServeConfig,
+        handles: Mapping[str, Any],
+        metrics: Metrics,
+        ready: Callable[[], Awaitable[dict[str, Any]]],
+        embeddings: Any = None,  # noqa: ANN401 - Serve's handles are untyped
+    ) -> None:
+        """Hold one Serve handle per model, what tells whether all replicas are loaded, and the embedding model's handle."""
+        self.embeddings = embeddings
+        self.cfg = cfg
+        self.metrics = metrics
+        self.ready = ready
+        self._handles = handles
+
+    def model(self, name: str | None) -> tuple[str, str | None]:
+        """Return the model that a request means, the first one where it names none, and the weights that `name@hash` pins.
+
+        Raises:
+            Refused: there is no such model.
+        """
+        if name is None:
+            return next(iter(self._handles)), None
+        plain, at, pinned = name.partition("@")
+        if plain not in self._handles:
+            near = suggestion(plain, self._handles)
+            known = ", ".join(self._handles)
+            raise Refused(404, f"no model {plain!r}{near} (models: {known})", code="model_not_found", param="model")
+        return plain, pinned if at else None
+
+    async def answer(self, model: str, ask: Ask) -> Reply:
+        """Answer one question.
+
+        Raises:
+            Refused: by the replica; or overloaded (503), out of time (504), or its replicas were lost again and again (503).
+        """
+        found: Reply | Refused = await self._call(model, lambda handle: handle.answer.remote(ask))
+        if isinstance(found, Refused):
+            raise found
+        counts = found.record
+        self.metrics.answers.labels(model, str(counts["strategy"]), str(counts["status"])).inc()
+        self.metrics.tokens.labels(model, "prompt").inc(found.prompt_tokens)
+        self.metrics.tokens.labels(model, "text").inc(found.text_tokens)
+        return found
+
+    async def complete(self, model: str, asked: Continue) -> AsyncIterator[Progress]:
+        """Yield what a continuation gains by each step.
+
+        Raises:
+            Refused: as `answer`; a stream that breaks off after its first step is not begun again.
+        """
+        begun = False
+        for attempt in range(_TRIES):
+            stream = self._handles[model].options(stream=True).complete.remote(asked)
+            try:
+                async with asyncio.timeout(self.cfg.limits.seconds):
+                    async for progress in stream:
+                        if isinstance(progress, Refused):
+                            raise progress
+                        begun = True
+                        yield progress
+                return
+            except TimeoutError:
+                raise self._late() from None
+            except Refused:
+                raise
+            except Exception as error:
+                if begun or not _lost(error) or attempt == _TRIES - 1:
+                    raise _explained(error) from error
+                self._again(model, error)
+                await asyncio.sleep(0.1 * 2**attempt)
+            finally:
+                stream.cancel()
+
+    async def embed(self, texts: list[str]) -> tuple[list[list[float]], int]:
+        """Return one vector for each text, and the tokens read.
+
+        Raises:
+            Refused: as `answer`.
+        """
+        found: tuple[list[list[float]], int] = await self._call("embeddings", lambda handle: handle.embed.remote(texts), self.embeddings)
+        return found
+
+    async def describe(self, model: str) -> dict[str, Any]:
+        """Return what a model's replica says of itself.
+
+        Raises:
+            Refused: as `answer`.
+        """
+        found: dict[str, Any] = await self._call(model, lambda handle: handle.describe.remote())
+        return found
+
+    @property
+    def models(self) -> list[str]:
+        """The models' names."""
+        return list(self._handles)
+
+    async def _call(self, model: str, call: Callable[[Any], Any], handle: Any = None) -> Any:  # noqa: ANN401 - Serve's handles are untyped
+        for attempt in range(_TRIES):
+            response = call(handle or self._handles[model])
+            try:
+                async with asyncio.timeout(self.cfg.limits.seconds):
+                    return await response
+            except TimeoutError:
+                response.cancel()
+                raise self._late() from None
+            except asyncio.CancelledError:
+                response.cancel()
+                raise
+            except Exception as error:
+                if not _lost(error) or attempt == _TRIES - 1:
+                    raise _explained(error) from error
+                self._again(model, error)
+                await asyncio.sleep(0.1 * 2**attempt)
+        raise RuntimeError("the last attempt neither returned nor raised")
+
+    def _again(self, model: str, error: Exception) -> None:
+        _log.warning("a replica of %s was lost, asking another: %s", model, str(error).splitlines()[0][:200])
+        self.metrics.retried.labels(model).inc()
+
+    def _late(self) -> Refused:
+        return Refused(504, f"no answer within {self.cfg.limits.seconds:g} seconds", code="timeout", retry=_RETRY_AFTER)
+
+
+def _lost(error: Exception) -> bool:
+    """Tell whether the replica died, so that another one may be asked."""
+    from ray.exceptions import ActorDiedError, ActorUnavailableError, WorkerCrashedError
+
+    return isinstance(error, ActorDiedError | ActorUnavailableError | WorkerCrashedError)
+
+
+def _explained(error: Exception) -> Refused:
+    """Return what a client is told of an error that no route expects."""
+    from ray.serve.exceptions import BackPressureError, DeploymentUnavailableError
+
+    if isinstance(error, BackPressureError):
+        return Refused(503, "too many requests wait for this model: try again in a moment", retry=_RETRY_AFTER)
+    if isinstance(error, DeploymentUnavailableError) or _lost(error):
+        return Refused(503, "no replica of this model can answer now: try again in a moment", code="replica_lost", retry=2.0)
+    _log.error("a replica failed: %s", error)
+    return Refused(500, "the model failed on this request; the service's log says why")

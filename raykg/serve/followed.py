@@ -1,0 +1,100 @@
+"""The graph as a replica sees it: the version that its model was trained on, or that version with the edits of the live graph.
+
+    graph = follow(cfg, opened)
+    graph.current()            # (KnowledgeGraph, Linker), the same objects until something changes
+    await graph.reach(token)   # waits until it is not older than the token says; refuses tokens of other graphs
+
+A state is told by its version's text, `<base version>+<sequence number>`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any, Protocol
+
+from raykg.serve.refusal import Refused
+
+if TYPE_CHECKING:
+    from raykg.answer.opening import OpenedModel
+    from raykg.kg.graph import KnowledgeGraph
+    from raykg.kg.linking import Linker
+    from raykg.serve.serve_config import ServeConfig
+
+
+class GraphInUse(Protocol):
+    """What a replica needs of a graph."""
+
+    store: str
+
+    @property
+    def version(self) -> str:
+        """The version text of the state that `current` gives."""
+        ...
+
+    def current(self) -> tuple[KnowledgeGraph, Linker]:
+        """Return the graph and its linker as they are now."""
+        ...
+
+    async def reach(self, version: str | None) -> None:
+        """Wait until the state is not older than a version; None asks for nothing."""
+        ...
+
+    def propose(self, answered: Sequence[tuple[Any, Any]], model: str) -> None:
+        """Hand what answers propose to the graph's owner."""
+        ...
+
+
+class FixedGraph:
+    """One version, which no edit changes."""
+
+    def __init__(self, opened: OpenedModel) -> None:
+        """Hold a model's graph."""
+        self._opened = opened
+        self.store = str(opened.graph.root)
+
+    @property
+    def version(self) -> str:
+        """The version's name."""
+        return self._opened.graph.version
+
+    def current(self) -> tuple[KnowledgeGraph, Linker]:
+        """Return the graph and its linker."""
+        return self._opened.graph, self._opened.linker
+
+    async def reach(self, version: str | None) -> None:
+        """Do nothing where the version is this one.
+
+        Raises:
+            Refused: with 409, another version.
+        """
+        if version is not None:
+            base, sequence = parse_version(version)
+            if base != self.version or sequence:
+                raise Refused(
+                    409,
+                    f"the model answers from graph version {self.version}, not from {version}",
+                    code="kg_version_mismatch",
+                    param="kg_version",
+                )
+
+    def propose(self, answered: Sequence[tuple[Any, Any]], model: str) -> None:
+        """Drop proposals: there is nobody who could review them."""
+
+
+def parse_version(text: str) -> tuple[str, int]:
+    """Return base version and sequence number of `<base>+<sequence>` or `<base>`.
+
+    Raises:
+        Refused: it is neither.
+    """
+    base, plus, number = text.partition("+")
+    if not base or (plus and not (number.isascii() and number.isdigit() and len(number) < 16)):
+        raise Refused(
+            400, f"{text[:100]!r} is no version of a graph, such as 203b1b65f00afb86+12", code="bad_kg_version", param="kg_version"
+        )
+    return base, int(number or 0)
+
+
+def follow(cfg: ServeConfig, opened: OpenedModel) -> GraphInUse:
+    """Return the graph that a model answers from in this service."""
+    return FixedGraph(opened)

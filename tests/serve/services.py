@@ -1,0 +1,54 @@
+"""A service on the tests' Ray, with a model that answers about the film graph by a table."""
+
+from __future__ import annotations
+
+import socket
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from raykg.config.load import from_dict
+from raykg.serve.launch import address_of, drained, serving
+from raykg.serve.serve_config import ServeConfig
+
+SCRIPTED = "tests.serve.scripted"
+
+
+@dataclass(frozen=True)
+class Service:
+    url: str
+    cfg: ServeConfig
+    folder: Path
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return probe.getsockname()[1]
+
+
+def settings(folder: Path, **changes) -> dict:
+    """Return the settings of a small service; `changes` are sections to merge."""
+    plain = {
+        "models": {"films": str(folder / "run")},
+        "strategy": SCRIPTED,
+        "strategies": [{"name": SCRIPTED}, {"name": "plan_execute"}, {"name": "read"}],
+        "storage": str(folder / "serving"),
+        "replicas": {"cpus": 0.5, "batch": 4, "drain": 10.0},
+        "limits": {"seconds": 20.0, "question": 2000, "body": 100_000, "tokens": 64, "n": 4, "waiting": 16},
+        "http": {"port": free_port()},
+    }
+    for name, value in changes.items():
+        plain[name] = plain[name] | value if isinstance(value, dict) and isinstance(plain.get(name), dict) else value
+    return plain
+
+
+@contextmanager
+def running(folder: Path, **changes):
+    """Serve until the block ends; a run must be in the folder."""
+    cfg = from_dict(ServeConfig, settings(folder, **changes))
+    try:
+        serving(cfg)
+        yield Service(address_of(cfg), cfg, folder)
+    finally:
+        drained()
