@@ -1,7 +1,7 @@
 """Choosing by number: of the numbered lines at the end of a prompt, which one the model finds likeliest.
 
     chooser = ModelChooser(generator)
-    chooser.choose([Crossroads(question, "Alien", options)])[0].index
+    chooser.choose([Crossroads(question, "Alien", nodes, options)])[0].place
 
 The numbers are the only texts that are scored: the model is never asked to write, so it can choose nothing that is not offered. A number
 is scored to its end, line break included, so that 1 does not win the votes of 10 to 19.
@@ -57,7 +57,7 @@ class Crossroads:
 class Picked(NamedTuple):
     """A choice: its place in the options, and how likely the model found it among them."""
 
-    index: int
+    place: int
     probability: float
 
 

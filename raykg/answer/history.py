@@ -38,14 +38,12 @@ _NOUNS = (
     "cit(?:y|ies)|countr(?:y|ies)|places?|rivers?|compan(?:y|ies)"
 )
 _PEOPLE = "person|persons|people|man|men|woman|women|actors?|actress(?:es)?|directors?|writers?|authors?"
-_PRONOUNS: tuple[tuple[Kind, re.Pattern[str]], ...] = tuple(
-    (kind, re.compile(rf"(?<![\w'’\[-])(?:{words})(?![\w'’\]-])", re.IGNORECASE))
-    for kind, words in (
-        ("several", rf"(?:those|these)(?: (?:{_NOUNS}|{_PEOPLE}))?|they|them|theirs?"),
-        ("person", rf"(?:this|that|the same) (?:{_PEOPLE})|he|she|him|her|his|hers"),
-        ("thing", rf"(?:this|that|the same) (?:{_NOUNS})|it|its|this|that(?= *\??$)|the (?:{_NOUNS})(?= *\??$)"),
-    )
+_WORDS: tuple[tuple[Kind, str], ...] = (
+    ("several", rf"(?:those|these)(?: (?:{_NOUNS}|{_PEOPLE}))?|they|them|theirs?"),
+    ("person", rf"(?:this|that|the same) (?:{_PEOPLE})|he|she|him|her|his|hers"),
+    ("thing", rf"(?:this|that|the same) (?:{_NOUNS})|it|its|this|that(?= *\??$)|the (?:{_NOUNS})(?= *\??$)"),
 )
+_PRONOUNS = tuple((kind, re.compile(rf"(?<![\w'’\[-])(?:{words})(?![\w'’\]-])", re.IGNORECASE)) for kind, words in _WORDS)
 _POSSESSIVES = ("its", "his", "their")
 _NOT_OWNED = {
     "in",

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
@@ -12,8 +12,11 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeAlias, cast
 import typer
 
 if TYPE_CHECKING:
+    from raykg.answer.opening import OpenedModel
+    from raykg.answer.strategies import Strategy
     from raykg.eval.evaluation_config import Contender, EvaluationConfig
     from raykg.eval.majority import Majority
+    from raykg.eval.suites.deleted_facts import DeletedFacts
     from raykg.eval.suites.kgqa import Evaluation
     from raykg.eval.tables import ComparisonTable
     from raykg.kg.graph import KnowledgeGraph
@@ -40,6 +43,10 @@ def command(
         int | None, typer.Option(help="Processes of one thread each; by default one per core.", min=1, show_default=False)
     ] = None,
     device: Annotated[str, typer.Option(help="A torch device; on cuda one process is best.")] = "cpu",
+    delete_facts: Annotated[
+        int | None,
+        typer.Option(help="Also ask so many questions over the graph without a fact that each needs: nothing may be proved.", min=1),
+    ] = None,
     output: Annotated[Path | None, typer.Option(help="Folder of the report; RUN/evaluation/report by default.", show_default=False)] = None,
 ) -> None:
     """Measure a finished run's model on held-out questions, with baselines and intervals.
@@ -52,6 +59,7 @@ def command(
         raykg evaluate runs/quickstart --strategy plan_execute --topics given --rows 300
         raykg evaluate runs/metaqa --questions my_questions.jsonl --strategy read
         raykg evaluate runs/quickstart --base --strategy closed_book --rows 100
+        raykg evaluate runs/quickstart --strategy plan_execute --strategy cogmg --rows 100 --delete-facts 100
     """
     from raykg.answer.opening import open_graph, open_saved
     from raykg.cli.quiet import quiet_libraries
@@ -68,14 +76,45 @@ def command(
         for contender in cfg.contenders
     ]
     count = 1 if device != "cpu" else processes or os.cpu_count() or 1
+    deleted = None if delete_facts is None else _delete(graph, sets, run, delete_facts, cfg.seed)
     largest = max(asked.num_rows for _, _, asked in jobs)
     evaluations = ask(run, cfg, jobs, min(count, max(1, -(-largest // cfg.batch))), device)
-    compared, path = report(run, saved, graph, cfg, evaluations, output or run / "evaluation" / "report")
+    sections = [] if deleted is None else [without_facts(run, deleted, cfg, device)]
+    compared, path = report(run, saved, graph, cfg, evaluations, output or run / "evaluation" / "report", sections)
     show(compared, path)
 
 
+def without_facts(run: Path, deleted: DeletedFacts, cfg: EvaluationConfig, device: str) -> str:
+    """Ask every contender over the graph without the facts that the questions need, and return the report's section on it."""
+    from dataclasses import replace
+
+    from raykg.answer.opening import open_base, open_model
+    from raykg.eval.suites.deleted_facts import ask_without_facts, deleted_facts_markdown
+
+    results = {}
+    for which, opener in (("base", open_base), ("tuned", open_model)):
+        mine = [contender for contender in cfg.contenders if contender.model == which]
+        opened = opener(run, batch=cfg.batch, device=device) if mine else None
+        for contender in mine:
+            over = replace(cast("OpenedModel", opened), graph=deleted.graph)
+            results[replace(contender, topics="given").label] = ask_without_facts(
+                partial(_over, over, contender),
+                deleted,
+                folder=run / "evaluation",
+                identity=over.identity,
+                chunk=cfg.batch,
+            )
+    return deleted_facts_markdown(results)
+
+
 def report(
-    run: Path, saved: SavedModel, graph: KnowledgeGraph, cfg: EvaluationConfig, evaluations: list[tuple[str, Evaluation]], output: Path
+    run: Path,
+    saved: SavedModel,
+    graph: KnowledgeGraph,
+    cfg: EvaluationConfig,
+    evaluations: list[tuple[str, Evaluation]],
+    output: Path,
+    sections: Sequence[str] = (),
 ) -> tuple[ComparisonTable, Path]:
     """Compare what was measured and write it down."""
     from raykg.eval.contest import prompt_words
@@ -89,6 +128,7 @@ def report(
         model={"base": saved.base, "sha256": saved.base_sha256},
         seeds={"evaluation": cfg.seed},
         prompts={contender.label: prompt_words(contender) for contender in cfg.contenders},
+        sections=sections,
     )
     return compared, write_report(output, facts, compared, evaluations, cfg.failures)
 
@@ -212,6 +252,18 @@ def show(compared: ComparisonTable, report: Path) -> None:
 
     Console(highlight=False).print(compared.console_table())
     print(f"report: {report}")
+
+
+def _delete(graph: KnowledgeGraph, sets: Mapping[str, Any], run: Path, count: int, seed: int) -> DeletedFacts:
+    import pyarrow as pa
+
+    from raykg.eval.suites.deleted_facts import delete_facts
+
+    return delete_facts(graph, pa.concat_tables(sets.values()), run / "evaluation" / "without-facts", count, seed)
+
+
+def _over(opened: OpenedModel, contender: Contender, _: KnowledgeGraph) -> Strategy:
+    return opened.strategy(contender.strategy)
 
 
 def _tell(advance: Callable[[int, int], None], job: int, done: int, _: int) -> None:

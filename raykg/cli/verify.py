@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import json
 import sys
+from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -50,7 +51,7 @@ def command(
     return 0
 
 
-def read_record(path: Path) -> dict[str, object] | object:
+def read_record(path: Path) -> Any:  # noqa: ANN401 - whatever JSON holds
     """Return the JSON of a file or of standard input.
 
     Raises:
@@ -63,10 +64,9 @@ def read_record(path: Path) -> dict[str, object] | object:
     except (OSError, UnicodeDecodeError) as error:
         raise AnswerError(f"record ({path}): cannot be read: {error}") from error
     try:
-        found: object = json.loads(text)
+        return json.loads(text)
     except (ValueError, RecursionError) as error:
         raise AnswerError(f"record ({path}): is not JSON ({error}): give what `raykg ask --json` printed") from error
-    return found
 
 
 def open_version(version: str, store: Path | None, run: Path | None) -> KnowledgeGraph:
@@ -85,12 +85,8 @@ def open_version(version: str, store: Path | None, run: Path | None) -> Knowledg
     return KnowledgeGraph.open(store, version)
 
 
-def verdict(record: object) -> str:
+def verdict(record: Mapping[str, Any]) -> str:
     """Return in a line what held."""
-    from collections.abc import Mapping
-
-    if not isinstance(record, Mapping):
-        return "holds"
     version = record["kg"]["version"]
     if record["status"] != "answered":
         return f"holds: nothing is claimed ({record['status']}), graph version {version}"
@@ -98,4 +94,8 @@ def verdict(record: object) -> str:
     if isinstance(proof, str):
         return f"holds, unproven: {len(record['facts'])} cited facts are in graph version {version}; answers: {record['text']}"
     shown = f", the proof covers {len(proof['answers'])}" if record["count"] is None and len(proof["answers"]) < answers else ""
-    return f"holds: {record['text']} ({len(proof['triples'])} proving triples{shown}), graph version {version}"
+    return f"holds: {record['text']} ({_triples(len(proof['triples']))}{shown}), graph version {version}"
+
+
+def _triples(count: int) -> str:
+    return f"{count} proving triple{'' if count == 1 else 's'}"

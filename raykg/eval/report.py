@@ -16,6 +16,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from raykg.eval.reliability import reliability_markdown, reliability_of
 from raykg.eval.suites.kgqa import METRICS, Evaluation
 from raykg.eval.tables import ComparisonTable
 from raykg.kg.store import write_atomically
@@ -47,6 +48,7 @@ class ReportFacts:
     training: Mapping[str, object] = field(default_factory=dict)  # steps, rows, tokens a row, tokens/s, minutes
     notes: Sequence[str] = ()  # cut rows, plan recovery, anything a reader must know
     prompts: Mapping[str, str] = field(default_factory=dict)  # label -> the prompt of a contender, for one example question
+    sections: Sequence[str] = ()  # further Markdown, after the tables
     records: Records = ()
 
 
@@ -68,16 +70,16 @@ def write_report(
         parts.append("![Loss and held-out accuracy over steps](plot.png)")
     if table.rows:
         parts += ["## Results", _DEFINITIONS, *_tables(table)]
-    parts += [_speed(evaluations)]
+    parts += [reliability_markdown(evaluations), *facts.sections, _speed(evaluations)]
     for label, evaluation in evaluations:
         parts.append(failure_examples(label, evaluation.table, failures))
     sections = {"Graph": facts.graph, "Model": facts.model, "Training": facts.training, "Seeds": facts.seeds, "Machine": machine()}
     parts += [_section(title, values) for title, values in sections.items()]
     parts += [f"## Prompt: {label}\n\n{_fenced(prompt)}" for label, prompt in facts.prompts.items()]
     parts.append(f"## Config\n\n{_fenced(facts.config, 'yaml')}" if facts.config else "")
-    write_atomically(
-        folder / "results.json", json.dumps({"machine": machine(), "seeds": dict(facts.seeds), "table": table.to_dict()}, indent=1)
-    )
+    numbers = {"machine": machine(), "seeds": dict(facts.seeds), "table": table.to_dict()}
+    numbers["reliability"] = {label: reliability_of(evaluation.table).to_dict() for label, evaluation in evaluations}
+    write_atomically(folder / "results.json", json.dumps(numbers, indent=1))
     write_atomically(folder / "report.md", "\n\n".join(part for part in parts if part) + "\n")
     return folder / "report.md"
 

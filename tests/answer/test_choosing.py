@@ -46,7 +46,7 @@ def test_the_likeliest_number_is_picked(generator, count):
     asked = generator.tokenizer(prompt(one), add_special_tokens=False)["input_ids"]
     scores = [slow_score(generator.model, asked, end) for end in numbers]
     assert picked[0] == picked[1]
-    assert scores[picked[0].index] == pytest.approx(max(scores), abs=1e-4)
+    assert scores[picked[0].place] == pytest.approx(max(scores), abs=1e-4)
     assert 1 / (count + 1) - 1e-9 <= picked[0].probability <= 1
 
 

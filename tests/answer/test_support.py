@@ -3,7 +3,9 @@ from types import SimpleNamespace
 import pytest
 
 from raykg.answer.question import Answer
-from raykg.answer.support import UNSUPPORTED, cited_nodes, settled
+from raykg.answer.strategies.plan_execute import Config, PlanExecute
+from raykg.answer.support import UNSUPPORTED, cited_nodes, is_proved, settled
+from raykg.kg.linking import Linker
 from tests.graphs import film_graph
 
 
@@ -49,8 +51,19 @@ def test_ids_stay_beside_their_answers(graph):
 
 
 def test_proved_marked_and_missing_answers_are_left_alone(graph):
-    proved = said("anything", proof=SimpleNamespace())
+    proved = said("anything", proof=SimpleNamespace(triples=(1,), count=None))
     marked = said("guess", unverified=("guess",))
     nothing = Answer(strategy="read", status="empty")
-    assert [settled(one, graph) for one in (proved, marked, nothing)] == [proved, marked, nothing]
+    counted = said("0", count=0, proof=SimpleNamespace(triples=(), count=0))
+    assert [settled(one, graph) for one in (proved, counted, marked, nothing)] == [proved, counted, marked, nothing]
     assert settled(said("0"), graph).status == "empty", "a number of no citations is no support"
+
+
+def test_a_plan_that_only_repeats_a_name_proves_nothing(graph):
+    planner = PlanExecute(Config(), graph, Linker(graph), None)
+    echo = planner.run("Alien")
+    assert echo.proof is not None and not is_proved(echo)
+    answer = settled(echo, graph)
+    assert (answer.status, answer.proof, answer.unverified) == ("empty", None, ("Alien",))
+    assert is_proved(planner.run("Alien > directed by")) and is_proved(planner.run("count(Alien > influenced by)"))
+    assert not is_proved(planner.run("Alien > influenced by"))

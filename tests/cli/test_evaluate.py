@@ -32,7 +32,7 @@ def evaluate(monkeypatch, capsys):
     plans = {row[0]: f" {row[3]}" for row in PLANS[:3]}
     asked = []
 
-    def generate(self, prompts, *rest):
+    def generate(self, prompts, *rest, **more):
         asked.extend(prompts)
         return [next((plan for text, plan in plans.items() if text in prompt), " nothing") for prompt in prompts]
 
@@ -82,6 +82,21 @@ def test_two_processes_give_the_table_of_one(folder, capsys):
         for file in (run / "evaluation").glob("*.arrow"):
             file.unlink()
     assert numbers[0] == numbers[1]
+
+
+def test_facts_are_deleted_and_nothing_wrong_is_proved(folder, evaluate, tmp_path):
+    run = folder / "run"
+    options = ("--strategy", "plan_execute", "--strategy", "cogmg", "--delete-facts", 3, "--processes", 1, "--output", tmp_path)
+    evaluate(run, *options)
+    text = (tmp_path / "report.md").read_text()
+    assert "## Reliability" in text
+    assert "| fine-tuned, plan_execute, topics given | 3 | 3 | 0 | 0 | 0 | 0 |" in text
+    assert "| fine-tuned, cogmg, topics given | 3 | 3 | 0 | 0 | 3 | 0 |" in text
+    numbers = json.loads((tmp_path / "results.json").read_text())["reliability"]
+    assert numbers["fine-tuned, plan_execute, topics linked"]["coverage"] == 0.75
+    assert numbers["fine-tuned, plan_execute, topics linked"]["proved_wrong"] == 0
+    text, _ = evaluate(run, "--strategy", "plan_execute", "--delete-facts", 9, "--processes", 1)
+    assert text.startswith("raykg: count (9): only 3 of 4 questions hang on one fact")
 
 
 @pytest.mark.parametrize(

@@ -48,7 +48,7 @@ def test_an_answer_holds(run, tmp_path, folder):
     file, record = asked(run, tmp_path)
     code, out, err = run("verify", file, "--graph", "store")
     assert (code, err) == (0, "")
-    assert out == f"holds: Ridley Scott (1 proving triples), graph version {record['kg']['version']}\n"
+    assert out == f"holds: Ridley Scott (1 proving triple), graph version {record['kg']['version']}\n"
     assert run("verify", file, "--model", "run")[0] == 0
     assert run("verify", file, "--graph", KnowledgeGraph.open(folder / "store").root)[0] == 0
 

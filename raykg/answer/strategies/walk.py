@@ -124,9 +124,9 @@ class Walk:
             if not isinstance(picked, Picked):
                 self._too_long(walker, picked)
                 continue
-            if not 0 <= picked.index < len(crossroads.options):
-                raise AnswerError(f"chooser: picked {picked.index}, expected one of the {len(crossroads.options)} options, from 0 on")
-            option = crossroads.options[picked.index]
+            if not 0 <= picked.place < len(crossroads.options):
+                raise AnswerError(f"chooser: picked {picked.place}, expected one of the {len(crossroads.options)} options, from 0 on")
+            option = crossroads.options[picked.place]
             walker.likely.append(picked.probability)
             if option is None:
                 walker.done = True

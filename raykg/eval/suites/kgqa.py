@@ -27,6 +27,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from raykg.answer.question import Answer, Question
+from raykg.answer.support import is_proved
 from raykg.config.errors import RaykgError
 from raykg.eval.answers import Said, exact_match, executable, hits_at_1, set_match, set_precision_recall_f1, token_f1
 
@@ -51,6 +52,10 @@ RESULT_SCHEMA = pa.schema(
         pa.field("answers", _NAMES),
         pa.field("ids", _IDS),
         *(pa.field(name, pa.string()) for name in ("plan", "status", "error", "raw")),
+        pa.field("answered_by", pa.string()),  # the strategy; of a policy, the one that answered
+        pa.field("proved", pa.bool_()),
+        pa.field("unverified", _NAMES),  # what only a model or a passage says
+        pa.field("missing", _NAMES),  # facts that the plan missed, as `head - relation - ?`
         pa.field("citations", pa.int32()),  # how many
         pa.field("bad_citations", pa.int32()),
         pa.field("seconds", pa.float64()),
@@ -175,8 +180,10 @@ def score(answers: Sequence[Answer], rows: pa.Table, positions: Sequence[int]) -
         rate = executable(answer.status, answer.plan)
         scored.append(values | {"executable": None if math.isnan(rate) else rate})
     columns: dict[str, Any] = {metric: [values[metric] for values in scored] for metric in METRICS}
-    for name in ("answers", "ids", "plan", "status", "error", "raw", "bad_citations", "seconds"):
+    for name in ("answers", "ids", "plan", "status", "error", "raw", "unverified", "bad_citations", "seconds"):
         columns[name] = [getattr(answer, name) for answer in answers]
+    columns |= {"answered_by": [answer.strategy for answer in answers], "proved": [is_proved(answer) for answer in answers]}
+    columns["missing"] = [[f"{one.head} - {one.relation} - {one.tail}" for one in answer.missing] for answer in answers]
     columns |= {"citations": [len(answer.citations) for answer in answers], "row": positions}
     columns |= {name: rows[name].combine_chunks() for name in ("id", "question", "kind", "hops", "wording_seen")}
     columns |= {"gold": rows["answers"].combine_chunks(), "gold_ids": rows["answer_ids"].combine_chunks()}

@@ -45,7 +45,7 @@ def ask(graph, *strategies, **settings):
 
 
 def proved(name="plan_execute", **more):
-    return Answer(strategy=name, status="answered", answers=("a",), proof=SimpleNamespace(), **more)
+    return Answer(strategy=name, status="answered", answers=("a",), proof=SimpleNamespace(triples=(1,), count=None), **more)
 
 
 def test_each_strategy_is_asked_what_the_former_did_not_answer(graph):
