@@ -24,6 +24,9 @@ def command(
     model: Annotated[
         Path | None, typer.Option(help="The run whose graph it is; the newest finished run in runs/ by default.", show_default=False)
     ] = None,
+    live: Annotated[
+        str | None, typer.Option(help="Folder or URI of the log, for an answer of a live graph (version BASE+NUMBER).", show_default=False)
+    ] = None,
 ) -> int:
     """Check an answer record: the proof, the answers, the facts, and what it says in words.
 
@@ -34,6 +37,7 @@ def command(
         raykg ask "who directed Alien?" --json > answer.json
         raykg verify answer.json
         raykg verify answer.json --graph runs/graphs/movies
+        raykg verify answer.json --graph runs/graphs/movies --live runs/live/movies
         curl -s localhost:8000/v1/answers -d '{"question": "who directed Alien?"}' | raykg verify - --graph runs/graphs/movies
     """
     from raykg.answer.record_check import problems, shape_problems
@@ -41,7 +45,7 @@ def command(
     found = read_record(record)
     wrong = list(shape_problems(found))
     if not wrong:
-        wrong = problems(found, open_version(found["kg"]["version"], graph, model))
+        wrong = problems(found, open_version(found["kg"]["version"], graph, model, live))
     for line in wrong:
         print(f"{record}: {line}", file=sys.stderr)
     if wrong:
@@ -69,20 +73,29 @@ def read_record(path: Path) -> Any:  # noqa: ANN401 - whatever JSON holds
         raise AnswerError(f"record ({path}): is not JSON ({error}): give what `raykg ask --json` printed") from error
 
 
-def open_version(version: str, store: Path | None, run: Path | None) -> KnowledgeGraph:
-    """Open the version of the graph that a record names; files are compared with their hashes.
+def open_version(version: str, store: Path | None, run: Path | None, live: str | None) -> KnowledgeGraph:
+    """Open the version of the graph that a record names, of a live graph from its log; files are compared with their hashes.
 
     Raises:
-        AnswerError: no run to take the store from.
-        KgError: no such store or version, or it is damaged.
+        AnswerError: no run to take the store from, or a live graph's version without its log.
+        KgError: no such store, version or log, or it is damaged.
     """
     from raykg.answer.opening import open_saved
+    from raykg.answer.question import AnswerError
     from raykg.cli.ask import newest_run
     from raykg.kg.graph import KnowledgeGraph
+    from raykg.kg.live.log import read_log
+    from raykg.kg.live.opening import view_at
+    from raykg.kg.live.overlay import parse_version
+    from raykg.kg.live.storage import Storage
 
+    base, sequence = parse_version(version)
+    if sequence and live is None:
+        raise AnswerError(f"kg.version ({version}): is the state of a live graph after edit {sequence}: name its log with --live FOLDER")
     if store is None:
         store = Path(open_saved(run or newest_run(Path("runs"))).graph["store"])
-    return KnowledgeGraph.open(store, version)
+    graph = KnowledgeGraph.open(store, base)
+    return graph if not sequence or live is None else view_at(read_log(Storage.open(live)), graph, version)
 
 
 def verdict(record: Mapping[str, Any]) -> str:

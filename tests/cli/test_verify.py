@@ -8,9 +8,11 @@ from dataclasses import replace
 import pytest
 
 from raykg.answer.generation import Generator
-from raykg.answer.strategies.plan_execute import PlanExecute
+from raykg.answer.record import record_of
+from raykg.answer.strategies.plan_execute import Config, PlanExecute
 from raykg.cli.main import main
 from raykg.kg.graph import KnowledgeGraph
+from raykg.kg.live.graph import LiveGraph
 from tests.answer.gaps import film_graph_without
 from tests.answer.runs import write_run
 
@@ -135,6 +137,35 @@ def test_a_store_or_version_that_is_not_there_is_said(run, tmp_path):
     file.write_text(json.dumps(record))
     code, _, err = run("verify", file, "--graph", "store")
     assert code == 2 and "no version 'gone' in this store" in err
+
+
+def test_an_answer_of_a_live_graph_is_checked_against_that_state(run, tmp_path):
+    base = film_graph_without(tmp_path / "store", ("f1", "directed by", "ridley_scott"))
+    live = LiveGraph.open(tmp_path / "live", base)
+    live.add("f1", "directed_by", "ridley_scott", who="ann")
+    then = live.view()
+    answer = PlanExecute(Config(), then, live.linker(then), None).run("Alien > directed by")
+    assert answer.answers == ("Ridley Scott",)
+    file = tmp_path / "live.json"
+    file.write_text(json.dumps(record_of("q", answer, then)))
+    live.retract("f1", "directed_by", "ridley_scott", who="ann")
+    options = ("--graph", tmp_path / "store", "--live", tmp_path / "live")
+    code, out, err = run("verify", file, *options)
+    assert (code, err) == (0, "")
+    assert out.endswith(f"graph version {base.version}+1\n")
+    after = json.loads(json.dumps(record_of("q", answer, then)).replace(f"{base.version}+1", f"{base.version}+2"))
+    after["kg"]["sequence"] = 2
+    file.write_text(json.dumps(after))
+    assert run("verify", file, *options)[0] == 1, "the fact is gone by then"
+    code, _, err = run("verify", file, "--graph", tmp_path / "store")
+    assert code == 2 and "name its log with --live FOLDER" in err
+    after["kg"] |= {"version": f"{base.version}+9", "sequence": 9}
+    file.write_text(json.dumps(after))
+    code, _, err = run("verify", file, *options)
+    assert code == 2 and "the log ends at record 2" in err
+    after["kg"]["version"] = f"{base.version}+x"
+    file.write_text(json.dumps(after))
+    assert run("verify", file, *options)[0] == 2
 
 
 def test_help_shows_examples(run):
