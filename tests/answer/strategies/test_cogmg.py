@@ -7,10 +7,14 @@ import numpy as np
 import pytest
 
 from raykg.answer.question import AnswerError, Question
+from raykg.answer.record import record_of
+from raykg.answer.record_check import problems
 from raykg.answer.strategies import plan_execute
 from raykg.answer.strategies.cogmg import Cogmg, Config
 from raykg.kg.build import GraphBuilder
 from raykg.kg.linking import Linker
+from raykg.kg.live.graph import LiveGraph
+from raykg.kg.logical_form import verify
 from tests.answer.gaps import film_graph_without
 from tests.answer.stubs import Writer
 from tests.graphs import film_graph
@@ -174,6 +178,31 @@ def test_an_accepted_fact_answers_with_a_proof(graph, linker, passages, tmp_path
     again = ask(whole, Linker(whole), "Alien > directed by", {}, passages)
     assert (again.status, again.answers, again.proposals) == ("answered", ("Ridley Scott",), ())
     assert whole.find_triple(fact.head_id, whole.relation(fact.relation), fact.tail_id) == again.citations[0]
+
+
+def test_the_whole_story_on_a_live_graph(tmp_path, passages):
+    live = LiveGraph.open(tmp_path / "live", film_graph(tmp_path / "store"))
+    live.retract("f1", "directed_by", "ridley_scott", who="ann")
+
+    def asked():
+        view = live.view()
+        return ask(view, live.linker(view), "Alien > directed by", {"Alien directed by ?": " James Cameron"}, passages), view
+
+    before, view = asked()
+    assert (before.status, before.answers, before.version) == ("empty", (), view.version)
+    assert [one.to_dict() for one in before.missing] == [{"head": "Alien", "relation": "directed by", "tail": "?"}]
+    fact = before.proposals[0]
+    keys = [view.key(node) for node in (fact.head_id, fact.tail_id)]
+    evidence = [{"text": fact.evidence, "source": fact.source, "how": fact.how}]
+    proposal = live.propose(keys[0], fact.relation, keys[1], who="cogmg", evidence=evidence)
+    assert asked()[0].answers == (), "a proposal is not the graph"
+    live.accept(proposal.id, who="bob")
+    after, view = asked()
+    assert (after.status, after.answers, after.proposals) == ("answered", ("Ridley Scott",), ())
+    assert verify(after.proof, view)
+    record = record_of("who directed Alien?", after, view)
+    assert record["kg"]["sequence"] == view.sequence > 0
+    assert problems(json.loads(json.dumps(record)), view) == []
 
 
 def test_every_single_deleted_director_is_named(tmp_path_factory):
