@@ -26,7 +26,7 @@ _STRINGS = (
 )
 _COMMENT = re.compile(r"#[^\n\r]*")
 _WORD = re.compile(r"[^\W\d_][\w-]*", re.UNICODE)
-_NAME = re.compile(r"(?:_|[^\W_][\w.-]*)?:(?:[\w.:-]|%[0-9A-Fa-f]{2}|\\[_~.\-!$&'()*+,;=/?#@%])*", re.UNICODE)
+_NAME = re.compile(r"(?:_|[^\W_][\w.-]{0,100})?:(?:[\w.:-]|%[0-9A-Fa-f]{2}|\\[_~.\-!$&'()*+,;=/?#@%])*", re.UNICODE)
 _OTHER = re.compile(r"[?$]\w+|@[A-Za-z]+(?:-[A-Za-z0-9]+)*|\d+(?:\.\d+)?(?:[eE][+-]?\d+)?|\s+", re.UNICODE)
 
 

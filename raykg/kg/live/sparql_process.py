@@ -59,7 +59,7 @@ class SparqlProcess:
         try:
             stdin.write(json.dumps(request).encode() + b"\n")
             stdin.flush()
-        except OSError as error:
+        except (OSError, ValueError) as error:  # its end is closed, or ours
             self.kill()
             raise QueryStopped(f"sparql: the query's process is gone ({error}); ask again") from error
         pieces: list[bytes] = []

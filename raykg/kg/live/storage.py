@@ -10,7 +10,9 @@ only when its upload is complete; on any other file system a file is written und
 from __future__ import annotations
 
 import os
+import time
 import uuid
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -24,6 +26,7 @@ if TYPE_CHECKING:
     from pyarrow.fs import FileSystem
 
 _UNFINISHED = ".unfinished-"
+_ABANDONED = 3600  # seconds: no small file takes so long
 _WHOLE_OR_ABSENT = ("s3", "gcs", "abfs")
 
 
@@ -109,7 +112,9 @@ class Storage:
         """Remove what writers that were killed have left half written in a local folder."""
         if self._local is not None:
             for left in (self._local / folder).glob(f"{_UNFINISHED}*"):
-                left.unlink(missing_ok=True)
+                with suppress(FileNotFoundError):
+                    if time.time() - left.stat().st_mtime > _ABANDONED:  # not that of a writer at work
+                        left.unlink()
 
     def _put(self, target: str, data: bytes) -> None:
         with self.filesystem.open_output_stream(target) as stream:
