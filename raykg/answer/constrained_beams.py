@@ -46,11 +46,12 @@ class BeamWatch:
             self._rows = {(place, ()): constraint.start(limit) for place, constraint in enumerate(constraints)}
 
     def __call__(self, input_ids: Tensor, scores: Tensor) -> Tensor:
-        """Return the scores with everything forbidden at minus infinity; `[prompts * beams, vocabulary]`, log-probabilities."""
+        """Return the scores with everything forbidden at minus infinity; `[prompts * beams, vocabulary]`."""
         histories = [tuple(row) for row in input_ids[:, self.prompt_tokens :].tolist()]
+        whole = scores.logsumexp(-1, keepdim=True)  # 0, but for a single beam: then the scores are logits and no log-probabilities
         if self.constraints is None:
             best = scores.topk(min(self.candidates, scores.shape[1]))
-            for number, (tokens, values) in enumerate(zip(best.indices.tolist(), best.values.exp().tolist(), strict=True)):
+            for number, (tokens, values) in enumerate(zip(best.indices.tolist(), (best.values - whole).exp().tolist(), strict=True)):
                 self._remember(number // self.beams, histories[number], tokens, values)
             return scores
         kept = scores.new_full(scores.shape, float("-inf"))
@@ -65,7 +66,7 @@ class BeamWatch:
             kept[number, tokens] = scores[number, tokens]
             for token, after in found:
                 self._rows[place, (*history, token)] = after
-            self._remember(place, history, tokens, scores[number, tokens].exp().tolist())
+            self._remember(place, history, tokens, (scores[number, tokens] - whole[number]).exp().tolist())
         return kept
 
     def confidence(self, place: int, tokens: Sequence[int]) -> float:

@@ -4,9 +4,13 @@ import itertools
 
 import pytest
 
-from raykg.answer.generation import Generator, TooLong
+from raykg.answer.constrained_grammar import PlanGrammar
+from raykg.answer.generation import Generator, TooLong, Written
 from raykg.answer.question import AnswerError
+from raykg.data.prompts import STOP
+from raykg.kg.logical_form import parse
 from raykg.models import tiny
+from tests.answer.random_models import nasty_graph
 
 PROMPTS = ["a", "who directed [Alien]? =>", "bb", "a much longer prompt than the other ones, with words =>", "cd", "Ümläut – ☃ =>", "e f g"]
 
@@ -111,6 +115,116 @@ def test_prompts_that_are_too_long_stand_back_and_the_others_are_answered(loaded
     assert beams == [[], *generator.generate_beams(["a"], 8, None, beams=2)]
     assert isinstance(generator.generate(["a" * 1016], 8)[0], str)
     assert generator.generate(["a" * 1017], 8) == [TooLong(1017, 1016)]
+
+
+@pytest.fixture(scope="module")
+def graph(tmp_path_factory):
+    return nasty_graph(tmp_path_factory.mktemp("nasty"))
+
+
+def plain_confidence(model, tokenizer, prompt, tokens):
+    """Return the mean probability of tokens, each by a forward pass of its own."""
+    import torch
+
+    asked, probabilities = tokenizer(prompt)["input_ids"], []
+    for place, token in enumerate(tokens):
+        with torch.inference_mode():
+            logits = model(input_ids=torch.tensor([[*asked, *tokens[:place]]])).logits[0, -1].double()
+        probabilities.append(logits.softmax(-1)[token].item())
+    return sum(probabilities) / len(probabilities)
+
+
+@pytest.mark.parametrize("constrained", [False, True])
+def test_the_confidence_is_the_mean_probability_of_what_was_written(loaded, graph, constrained):
+    model, tokenizer = loaded
+
+    class Kept(Generator):
+        def _written(self, tokens, stop, confidence):
+            return (tuple(tokens), confidence)
+
+    grammars = [PlanGrammar.of(graph)] * len(PROMPTS) if constrained else None
+    prompts = ["the same words before =>" + prompt for prompt in PROMPTS]  # a shared prefix
+    for prompt, (tokens, confidence) in zip(prompts, Kept(model, tokenizer, 3).generate(prompts, 12, STOP, grammars), strict=True):
+        assert confidence == pytest.approx(plain_confidence(model.eval(), tokenizer, prompt, tokens), abs=1e-5)
+
+
+def test_a_constrained_row_does_not_depend_on_its_neighbours(loaded, graph):
+    grammar = PlanGrammar.of(graph)
+    copying = [grammar.copying(["Alien", "c"]), grammar, grammar.copying(["bb"])]
+    grammars = [copying[place % 3] for place in range(len(PROMPTS))]
+    generator = Generator(*loaded, batch=4)
+    together = generator.generate(PROMPTS, 18, STOP, grammars)
+    assert together == [generator.generate([prompt], 18, STOP, [one])[0] for prompt, one in zip(PROMPTS, grammars, strict=True)]
+    assert len({len(text) for text in together}) > 1, "rows must leave the batch at different times for this test to mean anything"
+    for text in together:
+        parse(text.strip(), graph)
+
+
+def test_prompts_that_are_too_long_do_not_shift_the_grammars(loaded, graph):
+    generator = Generator(*loaded, batch=2)
+    grammars = [PlanGrammar.of(graph).copying([name]) for name in ("aa", "bb", "cc")]
+    first, refused, last = generator.generate(["x", "a" * 1017, "y"], 8, STOP, grammars)
+    assert isinstance(refused, TooLong)
+    assert "aa" in first.lower() and "cc" in last.lower()
+    beams = generator.generate_beams(["x", "a" * 1017, "y"], 8, STOP, 2, grammars)
+    assert [len(found) > 0 for found in beams] == [True, False, True]
+    assert all("cc" in text.lower() for text in beams[2])
+
+
+class Steered:
+    """A model that wants to write one text, whatever it was asked."""
+
+    def __init__(self, model, tokenizer, text):
+        self.model, self.wanted = model, [*tokenizer(text)["input_ids"], tokenizer.eos_token_id]
+        self.config, self.generation_config, self.training = model.config, model.generation_config, False
+        self.steps = 0
+
+    def __call__(self, **inputs):
+        found = self.model(**inputs)
+        found.logits[:, -1, self.wanted[min(self.steps, len(self.wanted) - 1)]] += 1000
+        self.steps += 1
+        return found
+
+    def __getattr__(self, name):
+        return getattr(self.model, name)
+
+
+def test_a_plan_that_the_model_writes_anyway_stays_the_same(loaded, graph):
+    model, tokenizer = loaded
+    relation = next(name for name in graph.relation_names if name.isalpha())
+    for text in (
+        f" Alien > {relation}",
+        f' count(~"Q: x" < {relation} & (東京 | b (1999)) [max {relation}])',
+        f" A [{relation} >= 1990-01-01]",
+    ):
+        free = Generator(Steered(model, tokenizer, text), tokenizer).generate(["x"], 200, STOP)
+        bound = Generator(Steered(model, tokenizer, text), tokenizer).generate(["x"], 200, STOP, [PlanGrammar.of(graph)])
+        assert free == bound == [text]
+        assert bound[0].confidence == free[0].confidence == pytest.approx(1.0)
+
+
+def test_what_is_remembered_of_grammars_stays_small(loaded, graph, monkeypatch):
+    generator = Generator(*loaded)
+    grammar = PlanGrammar.of(graph)
+    generator.generate(["x"], 8, STOP, [grammar])
+    kept = generator._constraints[grammar, STOP]
+    generator.generate(["x"], 8, STOP, [grammar])
+    assert generator._constraints[grammar, STOP] is kept
+    for _ in range(70):
+        generator.generate(["x"], 4, STOP, [grammar.copying(["a"])])
+    assert len(generator._constraints) <= 65
+    monkeypatch.setattr("raykg.answer.generation._STEPS", 0)
+    generator.generate(["x"], 8, STOP, [grammar])
+    generator.generate(["x"], 8, STOP, [grammar])
+    assert len(generator._constraints) == 1
+
+
+def test_a_written_text_is_a_text_that_travels():
+    import pickle
+
+    text = pickle.loads(pickle.dumps(Written("A > b", 0.25)))
+    assert (text, text.confidence) == ("A > b", 0.25)
+    assert Written() == "" and Written().confidence == 0.0
 
 
 def test_mistakes_are_named(loaded):
