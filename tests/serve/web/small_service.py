@@ -51,8 +51,6 @@ class SmallService:
         strategy = PlanExecute(Config(), graph, self.live.linker(graph), None)  # type: ignore[arg-type] - plans come from the tests
         answer = strategy.run(self.plans.get(question, question))
         return record_of(question, answer, graph, {"name": "plans", "identity": "none"}, {"total": 0.1})
-            question, strategy.run(self.plans.get(question, question)), graph, {"name": "plans", "identity": "none"}, {"total": 0.1}
-        )
 
     def subgraph(self, node: int, hops: int, limit: int) -> dict[str, Any]:
         found = KHop(KHopConfig(hops=hops)).retrieve(self.graph, [node], RetrievalBudget(returned=limit))
