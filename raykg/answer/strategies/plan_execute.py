@@ -25,7 +25,7 @@ import time
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from functools import cached_property
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Literal, cast
 
 from raykg.answer.question import Answer, Question
 from raykg.config.schema import NonNegativeInt, PositiveFloat, PositiveInt, config
@@ -36,7 +36,7 @@ if TYPE_CHECKING:
     from raykg.answer.generation import Generator, TooLong
     from raykg.kg.graph import KnowledgeGraph
     from raykg.kg.linking import Candidate, Linker
-    from raykg.kg.logical_form import Budget, LogicalForm, Proof, Result
+    from raykg.kg.logical_form import Budget, LogicalForm, NodeSet, Proof, Result
 
 _POSSESSIVE = re.compile(r"['\u2019]s\b")
 
@@ -53,6 +53,9 @@ class Config:
     """Whether the model can write nothing but plans over the graph's relations."""
     names: Literal["free", "question", "linked"] = "free"
     """What a constrained plan may call entities: anything; only what stands in the question; only the names that the linker finds there."""
+    exclude_topic: bool = False
+    """Whether a walk of several hops leaves its topic out (`~`) though the plan forgets to: right for models that learnt from questions of
+    that convention, as MetaQA's and those of `generated` with its `exclude_topic` are; a walk that cannot come back is the same without."""
     beams: PositiveInt = 1
     """With more than one, questions whose greedy plan gives nothing are planned again with so many beams; costs as many times the work."""
     candidates: PositiveInt = 5
@@ -144,14 +147,17 @@ class PlanExecute:
 
     def _ground(self, question: Question, text: str) -> Answer:
         """Parse, link, execute and prove one plan."""
-        from raykg.kg.logical_form import ParseError, entities, parse, write
+        from raykg.kg.logical_form import ParseError, entities, parse, relations, write
 
         answer = Answer(strategy=self.name, status="unparsable", plan=text.strip(), raw=text, version=self.graph.version)
         try:
             form = parse(text.strip(), self.graph)
         except ParseError as error:
             return replace(answer, error=str(error))
+        form = leave_topics_out(form) if self.config.exclude_topic else form
         answer = replace(answer, plan=write(form))
+        if not relations(form):
+            return replace(answer, error="the plan names no relation, so it asks nothing")
         names = list(dict.fromkeys(entity.name for entity in entities(form)))
         found = self.link(names, question)
         unknown = [name for name, candidates in zip(names, found, strict=True) if not candidates]
@@ -281,6 +287,16 @@ class PlanExecute:
             return prove(bound, self.graph, result, limit=self.config.proved, budget=replace(budget, seconds=self.config.seconds))
         except BudgetExceeded:  # keeping the edges costs a little more than executing did
             return None
+
+
+def leave_topics_out(form: LogicalForm) -> LogicalForm:
+    """Return the plan with every walk of several hops that begins at an entity leaving that entity out."""
+    from raykg.kg.logical_form import Entity, Hop, Path, children, with_children
+
+    form = with_children(form, [cast("NodeSet", leave_topics_out(part)) for part in children(form)])
+    if isinstance(form, Path) and isinstance(form.source, Entity) and sum(isinstance(step, Hop) for step in form.steps) > 1:
+        return replace(form, away=True)
+    return form
 
 
 def _best_first(found: Sequence[Sequence[Candidate]], limit: int) -> Iterator[tuple[float, tuple[int, ...]]]:

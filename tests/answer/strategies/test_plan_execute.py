@@ -74,7 +74,9 @@ def test_a_batch_keeps_its_order(graph, linker):
     [
         ("Alien > > directed by", "unparsable", "expected"),
         ("", "unparsable", ""),
-        ("__import__('os').system('x')", "unlinked", "nothing in the graph is called so"),
+        ("__import__('os').system('x')", "unparsable", "names no relation"),
+        ("Alien", "unparsable", "names no relation"),
+        ("__import__('os').system('x') > directed by", "unlinked", "nothing in the graph is called so"),
         ("Alien > directed", "unparsable", "directed by"),  # did you mean
         ("qqqqzzzz > directed by", "unlinked", "'qqqqzzzz': nothing in the graph is called so"),
         ("Ridley Scott > directed by", "empty", "found nothing"),
@@ -86,6 +88,16 @@ def test_the_status_says_which_step_failed(graph, linker, plan, status, error):
     assert error in answer.error
     assert answer.answers == answer.ids == answer.citations == ()
     assert answer.proof is None
+
+
+def test_walks_leave_their_topic_out_where_the_questions_were_made_so(graph, linker):
+    plan = "Alien > directed by < directed by"
+    plain, left_out = (ask(graph, linker, plan, exclude_topic=exclude) for exclude in (False, True))
+    assert set(plain.answers) - set(left_out.answers) == {"Alien"}
+    assert (plain.plan, left_out.plan) == (plan, f"~{plan}")
+    inner = ask(graph, linker, f"count({plan} - Aliens > directed by)", exclude_topic=True)
+    assert inner.plan == f"count(~{plan} - Aliens > directed by)"
+    assert ask(graph, linker, "Alien > directed by", exclude_topic=True).plan == "Alien > directed by", "one hop cannot come back"
 
 
 def test_of_nodes_that_share_a_name_the_first_that_gives_something_answers(graph, linker):
