@@ -5,8 +5,8 @@
 
 The plan is followed as the executor follows it. A hop that gives nothing names (node, relation, ?), or (?, relation, node) where it goes
 back, one pattern for each node it started from. An intersection or exclusion of sets that each hold something names the last hop of each
-set: one of these sets lacks a node. A filter that nothing passes names the nodes that have no value at all; where all have one, no fact is
-missing and the answer is that there is none.
+set: one of these sets lacks a node. A filter that nothing passes names the nodes that have no value at all; where all have one, it names
+the last hop before it, which could lead to more nodes, and nothing where there is none.
 
 `SupposedEdges` adds facts that somebody proposes, so that the rest of the plan can be followed with them.
 """
@@ -91,9 +91,10 @@ def _blamed(traced: Traced, graph: KnowledgeGraph, limit: int) -> Iterator[Missi
             if not len(before):
                 yield from _blamed(traced.parts[0], graph, limit)
                 return
-            for step, stage in zip(steps, traced.stages, strict=True):
+            for place, (step, stage) in enumerate(zip(steps, traced.stages, strict=True)):
                 if not len(stage.nodes):
-                    yield from _patterns(step, before, graph, limit)
+                    found = list(_patterns(step, before, graph, limit))
+                    yield from found or _last_hop(traced, graph, limit, place)
                     return
                 before = stage.nodes
         case Exclusion():
@@ -111,14 +112,14 @@ def _blamed(traced: Traced, graph: KnowledgeGraph, limit: int) -> Iterator[Missi
                 yield from _blamed(part, graph, limit)
 
 
-def _last_hop(traced: Traced, graph: KnowledgeGraph, limit: int) -> Iterator[Missing]:
-    """Yield the patterns by which a set that holds something could hold more."""
+def _last_hop(traced: Traced, graph: KnowledgeGraph, limit: int, end: int | None = None) -> Iterator[Missing]:
+    """Yield the patterns by which a set that holds something could hold more; of a path, those of its last hop before step `end`."""
     form = traced.form
     if not isinstance(form, Path):
         for part in traced.parts[:1] if isinstance(form, Exclusion) else traced.parts:
             yield from _last_hop(part, graph, limit)
         return
-    hops = [place for place, step in enumerate(form.steps) if isinstance(step, Hop)]
+    hops = [place for place, step in enumerate(form.steps[:end]) if isinstance(step, Hop)]
     if not hops:
         yield from _last_hop(traced.parts[0], graph, limit)
         return

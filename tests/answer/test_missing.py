@@ -46,6 +46,11 @@ def missing(graph, linker, plan, limit=3):
         ("Aliens [max runtime]", [("Aliens", "runtime", "?")]),
         ("Aliens [runtime > 100]", [("Aliens", "runtime", "?")]),
         ("The Terminator [runtime > 200]", []),  # it has a runtime: nothing is missing, there is no such film
+        ("french < in language [release year > 2020]", [("?", "in language", "french")]),
+        ("Jean-Pierre Jeunet < directed by [release year > 2020]", [("?", "directed by", "Jean-Pierre Jeunet")]),
+        ("(Alien | Aliens) [release year > 2020]", []),
+        ("~(~Ridley Scott < directed by) > has genre < has genre [release year > 2020]",
+         [("?", "has genre", "science fiction")]),
         ("Alien > directed by & Ridley Scott", [("Alien", "directed by", "?")]),
         ("(Aliens > starred actors) & Al Pacino", [("Aliens", "starred actors", "?")]),
         ("Al Pacino < starred actors & Rutger Hauer < starred actors",
