@@ -105,10 +105,8 @@ def revoke(
 
 def _show(key: Key, text: str, file: Path) -> None:
     print(text)
-    typer.echo(
-        f"key {key.id} of {key.name} may: {', '.join(key.scopes)}; {file} holds a hash of it, so keep the line above, it is not shown again",
-        err=True,
-    )
+    may = ", ".join(key.scopes)
+    typer.echo(f"key {key.id} of {key.name} may: {may}; {file} holds only its hash, so keep the line above", err=True)
 
 
 def _note(file: Path, what: str, key: Key) -> None:

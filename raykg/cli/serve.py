@@ -62,7 +62,7 @@ def run_serve(cfg: ServeConfig, stop: threading.Event | None = None) -> None:
             print(f"\nraykg: {address_of(cfg)} takes no more requests; those that run have {cfg.replicas.drain:g} seconds", flush=True)
         finally:
             with printing_to(log):
-                drained()
+                drained(cfg)
     print("raykg: stopped")
 
 

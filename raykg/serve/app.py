@@ -89,6 +89,7 @@ def build(args: ServeArguments) -> Application:
     cfg = absolute(args.to_config())
     check_models(cfg)
     settings = to_dict(cfg)
+    deployment: Any = serve.deployment  # its types do not know a class given with options
     size, limits = cfg.replicas, cfg.limits
     shared: dict[str, Any] = {
         "logging_config": LoggingConfig(encoding="JSON", enable_access_log=False, logs_dir=str(Path(cfg.storage) / "logs")),
@@ -97,7 +98,7 @@ def build(args: ServeArguments) -> Application:
         "max_constructor_retry_count": _CONSTRUCTIONS,
     }
     models = {
-        name: serve.deployment(
+        name: deployment(
             Answerer,
             name=f"model-{name}",
             num_replicas=size.count,
@@ -109,7 +110,7 @@ def build(args: ServeArguments) -> Application:
         ).bind(settings, name)
         for name in cfg.models
     }
-    gateway = serve.deployment(
+    gateway = deployment(
         serve.ingress()(Gateway),
         name="gateway",
         num_replicas=size.gateways,
@@ -122,7 +123,7 @@ def build(args: ServeArguments) -> Application:
     embeddings = None
     if cfg.embeddings.serve:
         options = {"ray_actor_options": {"num_cpus": 0}, "max_ongoing_requests": 64, "max_queued_requests": limits.waiting}
-        embedder = serve.deployment(Embedder, name="embeddings", **options, **shared)
+        embedder = deployment(Embedder, name="embeddings", **options, **shared)
         embeddings = embedder.bind(cfg.embeddings.wheel, size.threads)
     application: Application = gateway.bind(settings, models, embeddings)
     return application

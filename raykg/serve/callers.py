@@ -99,7 +99,7 @@ class Callers:
             raise
         finally:
             if self.keys is not None:
-                request = headers.get("x-request-id")
+                request = headers.get(b"x-request-id")
                 self.audit.write("request", key=caller.id, method=scope["method"], path=path[:200], status=status, request_id=request)
 
     def caller(self, headers: dict[bytes, str], client: tuple[str, int] | None) -> Caller:

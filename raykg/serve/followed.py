@@ -1,6 +1,6 @@
 """The graph as a replica sees it: the version that its model was trained on, or that version with the edits of the live graph.
 
-    graph = follow(cfg, opened)
+    graph = follow(cfg, opened.graph)
     graph.current()            # (KnowledgeGraph, Linker), the same objects until something changes
     await graph.reach(token)   # waits until it is not older than the token says; refuses tokens of other graphs
 
@@ -15,7 +15,6 @@ from typing import TYPE_CHECKING, Any, Protocol
 from raykg.serve.refusal import Refused
 
 if TYPE_CHECKING:
-    from raykg.answer.opening import OpenedModel
     from raykg.kg.graph import KnowledgeGraph
     from raykg.kg.linking import Linker
     from raykg.serve.serve_config import ServeConfig
@@ -47,19 +46,21 @@ class GraphInUse(Protocol):
 class FixedGraph:
     """One version, which no edit changes."""
 
-    def __init__(self, opened: OpenedModel) -> None:
-        """Hold a model's graph."""
-        self._opened = opened
-        self.store = str(opened.graph.root)
+    def __init__(self, graph: KnowledgeGraph) -> None:
+        """Hold a version."""
+        from raykg.kg.linking import Linker
+
+        self.store = str(graph.root)
+        self._pair = graph, Linker(graph)
 
     @property
     def version(self) -> str:
         """The version's name."""
-        return self._opened.graph.version
+        return self._pair[0].version
 
     def current(self) -> tuple[KnowledgeGraph, Linker]:
         """Return the graph and its linker."""
-        return self._opened.graph, self._opened.linker
+        return self._pair
 
     async def reach(self, version: str | None) -> None:
         """Do nothing where the version is this one.
@@ -95,6 +96,14 @@ def parse_version(text: str) -> tuple[str, int]:
     return base, int(number or 0)
 
 
-def follow(cfg: ServeConfig, opened: OpenedModel) -> GraphInUse:
-    """Return the graph that a model answers from in this service."""
-    return FixedGraph(opened)
+def follow(cfg: ServeConfig, graph: KnowledgeGraph) -> GraphInUse:
+    """Return the graph that a service answers from: a version, or where the config names a log of edits, what lives on top of it.
+
+    Raises:
+        LiveError: the log is damaged, or belongs to another graph.
+    """
+    if cfg.graph.storage is None:
+        return FixedGraph(graph)
+    from raykg.serve.following import FollowedGraph
+
+    return FollowedGraph(cfg.graph.storage, graph, cfg.graph.functional)

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -20,6 +20,7 @@ from starlette.exceptions import HTTPException
 from starlette.middleware.cors import CORSMiddleware
 
 from raykg import __version__
+from raykg.kg.live.sparql_pool import QueryBudget, SparqlPool
 from raykg.serve.answer_routes import answer_routes, service_routes
 from raykg.serve.backend import Backend
 from raykg.serve.bodies import StrictBodies
@@ -27,12 +28,14 @@ from raykg.serve.callers import Callers
 from raykg.serve.completion_routes import completion_routes
 from raykg.serve.edge import Edge
 from raykg.serve.idempotency import Done
+from raykg.serve.kg_routes import kg_routes, query_cache
 from raykg.serve.observed import Metrics, Observed
 from raykg.serve.openai_routes import openai_routes
 from raykg.serve.pages import add_page
 from raykg.serve.refusal import Refused
 
 if TYPE_CHECKING:
+    from raykg.serve.followed import GraphInUse
     from raykg.serve.serve_config import ServeConfig
 
 _log = logging.getLogger("ray.serve")
@@ -48,33 +51,38 @@ class Gateway:
 
     def __init__(self, settings: Mapping[str, Any], models: Mapping[str, Any], embeddings: Any = None) -> None:  # noqa: ANN401
         """Hold the config, and a handle of each model's replicas and of the embedding model's where it is served."""
-        from raykg.answer.opening import open_saved
+        from raykg.answer.opening import open_graph, open_saved
         from raykg.config.load import from_dict
+        from raykg.serve.followed import follow
         from raykg.serve.serve_config import ServeConfig
 
         self.cfg = from_dict(ServeConfig, settings)
         self.metrics = Metrics()
         self.backend = Backend(self.cfg, models, self.metrics, ready, embeddings)
-        self.version = open_saved(Path(next(iter(self.cfg.models.values())))).graph["version"]
+        self.graph = follow(self.cfg, open_graph(open_saved(Path(next(iter(self.cfg.models.values()))))))
 
     def __serve_build_asgi_app__(self) -> FastAPI:
         """Return the application; Serve calls this in the replica."""
-        return make_app(self.cfg, self.backend, lambda: self.version)
+        return make_app(self.cfg, self.backend, self.graph)
 
 
-def make_app(cfg: ServeConfig, backend: Backend, version: Callable[[], str]) -> FastAPI:
-    """Return the whole application; `version` is what tells the graph's version of the moment."""
+def make_app(cfg: ServeConfig, backend: Backend, graph: GraphInUse) -> FastAPI:
+    """Return the whole application."""
     app = FastAPI(title="raykg", version=__version__, summary="Answers that a knowledge graph proves.", docs_url=None, redoc_url=None)
     done = Done(Path(cfg.storage) / "idempotency", cfg.limits.seconds)
-    for router in (openai_routes(backend), completion_routes(backend), answer_routes(backend, done), service_routes(backend)):
-        app.include_router(router)
+    queries = SparqlPool(query_cache(), processes=cfg.graph.queries, budget=QueryBudget(seconds=cfg.graph.query_seconds))
+    app.include_router(openai_routes(backend))
+    app.include_router(completion_routes(backend))
+    app.include_router(answer_routes(backend, done))
+    app.include_router(kg_routes(graph, queries))
+    app.include_router(service_routes(backend))
     add_page(app)
     app.add_exception_handler(Refused, _refused)
     app.add_exception_handler(RequestValidationError, _invalid)
     app.add_exception_handler(HTTPException, _unknown)
     app.add_middleware(StrictBodies, depth=cfg.limits.depth)  # the last one added is the outermost
     app.add_middleware(Callers, cfg=cfg)
-    app.add_middleware(Observed, metrics=backend.metrics, version=version)
+    app.add_middleware(Observed, metrics=backend.metrics, version=lambda: graph.version)
     app.add_middleware(Edge, body=cfg.limits.body, seconds=cfg.limits.body_seconds, behind_proxy=True)
     if cfg.http.cors:
         app.add_middleware(

@@ -13,8 +13,10 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import logging
+import os
 import socket
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -53,6 +55,10 @@ class GraphOwner:
     async def bootstrap(self) -> dict[str, Any]:
         """Return what a follower begins with."""
         return await asyncio.to_thread(self._live.bootstrap)
+
+    async def describe(self) -> dict[str, Any]:
+        """Return where this owner runs and at which state it is."""
+        return {"pid": os.getpid(), "host": socket.gethostname(), "version": self._live.view().version, "sequence": self._live.sequence}
 
     async def changes(self, after: int, timeout: float) -> list[Record]:
         """Return the records after a sequence as soon as there are some, none when the time is over.
@@ -129,9 +135,8 @@ def graph_owner(storage: str, store: str, version: str, functional: tuple[str, .
     """
     import ray
 
-    digest = hashlib.sha256(storage.encode()).hexdigest()[:16]
     actor = ray.remote(GraphOwner).options(
-        name=f"graph-owner-{digest}",
+        name=_name(storage),
         namespace=NAMESPACE,
         get_if_exists=True,
         lifetime="detached",
@@ -142,6 +147,14 @@ def graph_owner(storage: str, store: str, version: str, functional: tuple[str, .
     return actor.remote(storage, store, version, functional)
 
 
+def end_owner(storage: str) -> None:
+    """End the owner of a log, if one runs; what it acknowledged is in the log."""
+    import ray
+
+    with suppress(ValueError):  # there is none
+        ray.kill(ray.get_actor(_name(storage), namespace=NAMESPACE))
+
+
 def code_of(error: KgError) -> str:
     """Return what programs tell an error by."""
     if isinstance(error, LiveError):
@@ -149,6 +162,10 @@ def code_of(error: KgError) -> str:
     if isinstance(error, UnknownRelation):
         return "unknown_relation"
     return "unknown_node" if isinstance(error, UnknownNode) else "invalid_edit"
+
+
+def _name(storage: str) -> str:
+    return f"graph-owner-{hashlib.sha256(storage.encode()).hexdigest()[:16]}"
 
 
 def _edit(live: LiveGraph, given: dict[str, Any]) -> dict[str, Any]:

@@ -2,7 +2,7 @@
 
     start_ray(cfg, logs)
     serving(cfg)            # returns when every replica is loaded
-    drained()               # lets running requests end, then stops Serve
+    drained(cfg)            # lets running requests end, then stops Serve
 
 Serve's proxies get the edge's middleware through Serve's own hook, an environment variable that they inherit from Serve's controller.
 """
@@ -98,12 +98,18 @@ def serving(cfg: ServeConfig, *, name: str = APPLICATION) -> None:
     _wait_for_port(cfg)
 
 
-def drained(*, name: str = APPLICATION) -> None:
-    """Stop the service: no new requests, running ones end, then Serve goes."""
+def drained(cfg: ServeConfig, *, name: str = APPLICATION) -> None:
+    """Stop the service: no new requests, running ones end, then Serve goes and the live graph's owner, whose log is complete."""
     from ray import serve
 
+    from raykg.serve.app import absolute
+    from raykg.serve.graph_owner import end_owner
+
     serve.delete(name)
-    serve.shutdown()
+    serve.shutdown()  # type: ignore[no-untyped-call]
+    storage = absolute(cfg).graph.storage
+    if storage is not None:
+        end_owner(storage)
 
 
 def check_port(cfg: ServeConfig) -> None:

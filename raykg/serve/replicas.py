@@ -102,7 +102,7 @@ class Answerer:
         os.environ["OMP_NUM_THREADS"] = str(threads)
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="model", initializer=pin_threads, initargs=(threads,))
         self.opened: OpenedModel = self._thread.submit(self._open).result()
-        self.graph = follow(self.cfg, self.opened)
+        self.graph = follow(self.cfg, self.opened.graph)
         self.chosen = strategies(self.cfg, Path(self.cfg.models[name]))
         self._made: dict[str, tuple[object, Strategy]] = {}
         self._calls: BatchedCalls[Ask, Reply | Refused] = BatchedCalls(
@@ -142,11 +142,13 @@ class Answerer:
 
     async def describe(self) -> dict[str, Any]:
         """Return what `/v1/models` says, and how busy the replica is."""
+        from raykg.answer.record import kg_of
+
         return {
             "identity": self.opened.identity,
             "strategies": sorted(self.chosen),
             "strategy": self.cfg.strategy,
-            "kg": {"store": Path(self.graph.store).name, "version": self.graph.version},
+            "kg": kg_of(self.graph.current()[0]),
             "positions": getattr(self.opened.model.config, "max_position_embeddings", None),
             "batches": self._calls.batches,
             "questions": self._calls.calls,

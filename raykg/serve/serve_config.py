@@ -115,6 +115,12 @@ class EditsConfig:
 
     storage: str | None = None
     """Folder, or URI of any pyarrow file system, of the log of edits; without one the graph is the version the model was trained on."""
+    functional: tuple[Text, ...] = ()
+    """Relations that have one tail per head, such as release year: a second one is refused as a contradiction."""
+    queries: PositiveInt = 1
+    """SPARQL queries that run at once in each gateway, each in a process of its own."""
+    query_seconds: PositiveFloat = 10.0
+    """Time of one SPARQL query; one that takes longer is killed."""
 
 
 @config

@@ -16,6 +16,11 @@ from tests.answer.runs import PLANS
 from tests.answer.stubs import Writer
 
 SEARCH: dict = {}
+TABLE = {question: plan for question, _, _, plan, *_ in PLANS} | {
+    "who directed The Terminator?": "The Terminator > directed by",
+    "who directed Nothing?": "Nothing At All > directed by",
+    "who starred in Alien?": "Alien > starred actors",
+}
 
 
 @config
@@ -29,7 +34,7 @@ class Scripted(PlanExecute):
     name = "scripted"
 
     def __init__(self, config, graph, linker, generator):
-        super().__init__(plan_execute.Config(), graph, linker, Writer({question: plan for question, _, _, plan, *_ in PLANS}))
+        super().__init__(plan_execute.Config(), graph, linker, Writer(TABLE))
         self.settings = config.unused
 
     def answer(self, questions):

@@ -34,6 +34,7 @@ def settings(folder: Path, **changes) -> dict:
         "strategy": SCRIPTED,
         "strategies": [{"name": SCRIPTED}, {"name": "plan_execute"}, {"name": "read"}],
         "storage": str(folder / "serving"),
+        "graph": {"storage": str(folder / "edits"), "functional": ["release year"]},
         "replicas": {"cpus": 0.5, "batch": 4, "drain": 10.0},
         "limits": {"seconds": 20.0, "question": 2000, "body": 100_000, "tokens": 64, "n": 4, "waiting": 16},
         "http": {"port": free_port()},
@@ -51,4 +52,4 @@ def running(folder: Path, **changes):
         serving(cfg)
         yield Service(address_of(cfg), cfg, folder)
     finally:
-        drained()
+        drained(cfg)

@@ -1,0 +1,130 @@
+import asyncio
+import threading
+import time
+from concurrent.futures import ThreadPoolExecutor
+
+import pytest
+
+from raykg.serve.batching import BatchedCalls
+
+
+def batched(run, size=4, wait=0.0):
+    return BatchedCalls(run, size=size, wait=wait, executor=ThreadPoolExecutor(1))
+
+
+def test_what_waits_while_one_runs_goes_together():
+    batches = []
+
+    def run(key, asked):
+        batches.append(list(asked))
+        time.sleep(0.05)
+        return [one * 10 for one in asked]
+
+    async def main():
+        calls = batched(run)
+        first = asyncio.ensure_future(calls.call("a", 0))
+        await asyncio.sleep(0.02)
+        rest = await asyncio.gather(*(calls.call("a", number) for number in range(1, 7)))
+        return [await first, *rest], calls
+
+    found, calls = asyncio.run(main())
+    assert found == [number * 10 for number in range(7)]
+    assert batches == [[0], [1, 2, 3, 4], [5, 6]]
+    assert (calls.batches, calls.calls) == (3, 7)
+
+
+def test_keys_are_not_mixed_and_the_oldest_goes_first():
+    batches = []
+
+    def run(key, asked):
+        batches.append((key, list(asked)))
+        return list(asked)
+
+    async def main():
+        calls = batched(run, wait=0.02)
+        await asyncio.gather(*(calls.call(key, place) for place, key in enumerate("abaabb")))
+
+    asyncio.run(main())
+    assert batches == [("a", [0, 2, 3]), ("b", [1, 4, 5])]
+
+
+def test_an_error_reaches_its_own_batch_only():
+    def run(key, asked):
+        if key == "bad":
+            raise ValueError("no")
+        return list(asked)
+
+    async def main():
+        calls = batched(run, wait=0.02)
+        found = await asyncio.gather(calls.call("bad", 1), calls.call("good", 2), calls.call("bad", 3), return_exceptions=True)
+        return found, await calls.call("good", 4)
+
+    (first, second, third), after = asyncio.run(main())
+    assert isinstance(first, ValueError) and isinstance(third, ValueError) and (second, after) == (2, 4)
+
+
+def test_a_caller_that_left_costs_nothing():
+    asked_of_it = []
+
+    def run(key, asked):
+        asked_of_it.extend(asked)
+        time.sleep(0.05)
+        return list(asked)
+
+    async def main():
+        calls = batched(run)
+        first = asyncio.ensure_future(calls.call("a", 0))
+        await asyncio.sleep(0.02)
+        leaving = asyncio.ensure_future(calls.call("a", 1))
+        staying = asyncio.ensure_future(calls.call("a", 2))
+        await asyncio.sleep(0)
+        leaving.cancel()
+        assert (await first, await staying) == (0, 2)
+        with pytest.raises(asyncio.CancelledError):
+            await leaving
+
+    asyncio.run(main())
+    assert asked_of_it == [0, 2]
+
+
+def test_one_batch_runs_at_a_time_and_the_loop_stays_free():
+    running = threading.Semaphore(1)
+
+    def run(key, asked):
+        assert running.acquire(blocking=False)
+        time.sleep(0.02)
+        running.release()
+        return list(asked)
+
+    async def main():
+        calls = batched(run, size=1)
+        ticks = 0
+
+        async def tick():
+            nonlocal ticks
+            while True:
+                await asyncio.sleep(0.005)
+                ticks += 1
+
+        ticking = asyncio.ensure_future(tick())
+        await asyncio.gather(*(calls.call("a", number) for number in range(10)))
+        ticking.cancel()
+        return ticks
+
+    assert asyncio.run(main()) > 10
+
+
+def test_a_free_replica_waits_a_moment_for_more():
+    batches = []
+
+    async def main():
+        calls = batched(lambda key, asked: batches.append(len(asked)) or list(asked), wait=0.1)
+
+        async def later(number):
+            await asyncio.sleep(0.01 * number)
+            return await calls.call("a", number)
+
+        await asyncio.gather(*map(later, range(4)))
+
+    asyncio.run(main())
+    assert batches == [4]
