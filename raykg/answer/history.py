@@ -31,6 +31,9 @@ if TYPE_CHECKING:
 Kind = Literal["thing", "person", "several"]
 
 MOST = 5  # names that "they" and "those" are replaced by
+_MESSAGES = 16  # the last ones of a history; what was said before them is not meant by "it"
+_LONGEST = 2000  # characters of a message that are read
+_PARTS = 50  # names in a list of answers
 _OWN = 0.5  # score from which a mention is an entity of the question's own; names of question words ("It", "Who") score below 0.2
 _SURE = ("exact", "alias", "folded")
 _NOUNS = (
@@ -106,8 +109,9 @@ def follow_up(question: str, history: Sequence[Mapping[str, Any]], linker: Linke
     reader = _Reader(linker)
     turns: list[_Turn] = []
     asked: str | None = None
-    for message in history:
+    for message in history[-_MESSAGES:]:
         content = message.get("content")
+        content = content[:_LONGEST] if isinstance(content, str) else content
         if message.get("role") == "user" and isinstance(content, str):
             if asked is not None:
                 turns.append(reader.turn(asked, "", None, turns))
@@ -141,7 +145,7 @@ class _Reader:
         """Return the answers of a record; names without a node are linked."""
         rows = record.get("answers")
         found = []
-        for row in rows if isinstance(rows, list) else ():
+        for row in rows[:_PARTS] if isinstance(rows, list) else ():
             text, node = (row.get("text"), row.get("node")) if isinstance(row, Mapping) else (None, None)
             if type(node) is int and 0 <= node < self.graph.num_entities:
                 found.append(self.name(node))
@@ -151,7 +155,7 @@ class _Reader:
 
     def listed(self, text: str) -> list[_Name]:
         """Return the names in an answer's text: its parts between semicolons, where they are names, else the names it mentions."""
-        parts = [name for part in re.split(r"[;\n]", text) if (name := self.linked(part.strip(" .")))]
+        parts = [name for part in re.split(r"[;\n]", text)[:_PARTS] if (name := self.linked(part.strip(" .")))]
         return parts or [self.name(one.candidates[0].node) for one in self.own(text, sure=True)]
 
     def linked(self, text: str) -> _Name | None:

@@ -33,6 +33,7 @@ if TYPE_CHECKING:
 
 _SURE = ("exact", "alias", "folded")
 _MENTIONS = 200  # names of a passage that are looked at
+_LONGEST = 5000  # characters of a passage that are read; a passage is a paragraph and no book
 _SAMPLE = 1000  # triples of a relation that tell which types it has on a side
 _ALIKE = 0.5  # words with a common stem: "directed" and "director" are 0.75 alike
 _WORD = re.compile(r"\w+")
@@ -90,14 +91,14 @@ class Witness:
     def _read(self, passage: Passage, pattern: Missing) -> Testimony | None:
         ahead = pattern.tail == "?"
         known, node = (pattern.head, pattern.head_id) if ahead else (pattern.tail, pattern.tail_id)
-        named = _longest(self.linker.mentions(passage.text, _MENTIONS))
+        text = passage.text[:_LONGEST]
+        named = _longest(self.linker.mentions(text, _MENTIONS))
         mine = [one for one in named if node in one.nodes or fold(one.text) == fold(known)]
         if not mine and node is None:
-            mine = _written(passage.text, known)
+            mine = _written(text, known)
         if not mine:
             return None
         relation = self.graph.relation(pattern.relation)
-        text = passage.text
         rest = " ".join(fold(text[a:b]) for a, b in _gaps(mine, len(text)))
         said: dict[int, str] = {}
         rivals = [one for one in named if one not in mine and any(self._fits(other, relation, ahead) for other in one.nodes)]

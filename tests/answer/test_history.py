@@ -1,5 +1,7 @@
 """Follow-up questions: each pronoun means what a reader would take it for, and a question of its own is left alone."""
 
+import time
+
 import pytest
 
 from raykg.answer.history import follow_up, standalone
@@ -140,3 +142,11 @@ def test_a_graph_without_types_takes_the_plain_reading(tmp_path):
     history = chat("who directed Xanadu?", "Quigley")
     assert standalone("who starred in it?", history, linker) == "who starred in Xanadu?"
     assert standalone("what did he make?", history, linker) == "what did Quigley make?"
+
+
+def test_a_flood_of_history_costs_little(linker):
+    started = time.perf_counter()
+    flood = chat(*["who directed Alien? " + "Xyzzy Qoph; " * 20_000] * 200)
+    assert isinstance(standalone("who starred in it?", flood, linker), str)
+    assert time.perf_counter() - started < 20
+    assert standalone("who starred in it?", [*flood, *ALIEN], linker) == "who starred in Alien?"
