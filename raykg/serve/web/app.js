@@ -8,9 +8,12 @@ import { openProposal, showProposals, startReview } from "./review.js";
 import { errorBox, onVersion, remember } from "./service.js";
 import { openSettings, showModels, startSettings } from "./settings.js";
 
+const WIDE = "(min-width: 56.01rem)"; // as style.css has it
 let latest = null; // the record whose facts the graph's view goes back to
 
-function show(view) {
+/** Brings a view to the front; on a wide screen the conversation is always there, beside the graph. */
+function show(chosen) {
+  const view = chosen === "ask" && matchMedia(WIDE).matches ? "graph" : chosen;
   document.body.dataset.view = view;
   for (const one of document.querySelectorAll("[data-show]")) one.setAttribute("aria-pressed", String(one.dataset.show === view));
   if (view === "review") showProposals();
@@ -65,4 +68,5 @@ onVersion((version) => {
   find("version").textContent = `graph ${shortVersion(version)}`;
   find("version").title = version;
 });
+show("ask");
 connect();

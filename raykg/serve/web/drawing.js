@@ -86,7 +86,7 @@ function arrange() {
   const wide = place.clientWidth > place.clientHeight;
   const topics = cy.nodes(".topic");
   if (cy.nodes().length <= FEW && topics.nonempty()) {
-    const turn = (_, { x, y }) => (wide ? { x: y, y: x } : { x, y });
+    const turn = (_, { x, y }) => (wide ? { x: 1.6 * y, y: x } : { x, y }); // names are wide: steps to the right need more room
     cy.layout({ name: "breadthfirst", roots: topics, spacingFactor: 1.25, transform: turn, fit: false, animate: false }).run();
   } else {
     const degree = (node) => node.degree();

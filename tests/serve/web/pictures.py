@@ -15,7 +15,7 @@ from tests.serve.web.conftest import chromium
 
 LARGEST = 200_000  # bytes
 DESKTOP = {"viewport": {"width": 1360, "height": 860}}
-PHONE = {"viewport": {"width": 390, "height": 844}, "device_scale_factor": 2}
+PHONE = {"viewport": {"width": 390, "height": 844}, "device_scale_factor": 1.5}
 
 
 def main(address: str, folder: Path, questions: list[str]) -> None:

@@ -89,6 +89,9 @@ def test_a_phone_shows_everything_without_scrolling_sideways(address: str, open_
     assert not scrolls_sideways(page)
     turn = ask(page, "Ridley Scott < directed by > starred actors")
     assert not scrolls_sideways(page) and page.locator("#question").is_visible()
+    page.evaluate("scrollTo(0, 0)")
+    composer = page.locator("#composer").bounding_box()
+    assert composer["y"] + composer["height"] <= 741, "the next question can be typed wherever one reads"
     turn.get_by_role("button", name="Draw the facts").tap()
     page.locator("#graph").wait_for()
     assert not page.locator("#ask").is_visible() and not scrolls_sideways(page)
