@@ -36,37 +36,39 @@ class PlanGrammar:
         relations: relations as a hop may write them.
         filtered: relations as a filter may write them.
         names: what entities may be called; None: anything.
+        asking: whether a plan needs a relation: one without asks nothing.
         start: the state before the first character.
     """
 
-    def __init__(self, relations: NameList, filtered: NameList, names: NameList | None = None) -> None:
+    def __init__(self, relations: NameList, filtered: NameList, names: NameList | None = None, asking: bool = False) -> None:
         """Hold the lists; `of` makes them."""
-        self.relations, self.filtered, self.names = relations, filtered, names
-        self.start: State = (Begin(Frame(), first=True),)
+        self.relations, self.filtered, self.names, self.asking = relations, filtered, names, asking
+        self.start: State = (Begin(Frame(asks=not asking or not relations.texts), first=True),)
         self.shortest_name = "a" if names is None else names.rest(names.root)
         self._options: dict[tuple[Then, Frame], dict[str, State]] = {}
 
     @classmethod
-    def of(cls, graph: KnowledgeGraph) -> PlanGrammar:
-        """Return the grammar of the plans that `parse` reads with a graph."""
+    def of(cls, graph: KnowledgeGraph, asking: bool = False) -> PlanGrammar:
+        """Return the grammar of the plans that `parse` reads with a graph; `asking`: without those that name no relation."""
         found = dict.fromkeys([*graph.relation_names, *graph.relations["key"].to_pylist()])
         bare = [name for name in found if fault(name) is None]
         quoted = [quote(name) for name in found]
-        return cls(NameList(bare + quoted), NameList([name for name in bare if not f"{name} ".startswith(("max ", "min "))] + quoted))
+        filtered = [name for name in bare if not f"{name} ".startswith(("max ", "min "))]
+        return cls(NameList(bare + quoted), NameList(filtered + quoted), asking=asking)
 
     def copying(self, names: Iterable[str]) -> PlanGrammar:
         """Return the same grammar with entities called by some names only, in upper or lower case; without names the grammar itself."""
         found = list(names)
         bare = [name for name in found if fault(name) is None and fault(lower(name)) is None]
         written = NameList([*bare, *map(quote, found)], any_case=True)
-        return PlanGrammar(self.relations, self.filtered, written) if found else self
+        return PlanGrammar(self.relations, self.filtered, written, self.asking) if found else self
 
     def only(self, spellable: Callable[[str], bool]) -> PlanGrammar:
         """Return the grammar without the listed names that a tokenizer cannot write."""
         names = None if self.names is None else self.names.only(spellable)
         if names is not None and not names.texts:
             names = None
-        return PlanGrammar(self.relations.only(spellable), self.filtered.only(spellable), names)
+        return PlanGrammar(self.relations.only(spellable), self.filtered.only(spellable), names, self.asking)
 
     def step(self, state: State, character: str) -> State:
         """Return the state after one more character; empty where no plan goes on like this."""
@@ -102,10 +104,12 @@ class PlanGrammar:
             case Then.INSIDE:
                 return f"max {self.relations.rest(self.relations.root)}" + self.closed(Then.UNBRACKET, frame)
             case Then.AFTER:
-                hop = f" > {self.relations.rest(self.relations.root)}" if frame.away else ""
+                last = frame.outer is None or frame.count
+                hop = f" > {self.relations.rest(self.relations.root)}" if frame.away or (last and not frame.asks) else ""
                 if frame.outer is None:
                     return hop
-                return f"{hop})" + self.closed(Then.END if frame.count else Then.AFTER, frame.outer)
+                outer = replace(frame.outer, asks=bool(hop) or frame.asks)
+                return f"{hop})" + self.closed(Then.END if frame.count else Then.AFTER, outer)
             case _:
                 return ""
 
@@ -125,7 +129,7 @@ class PlanGrammar:
     def _options_of(self, then: Then, frame: Frame) -> dict[str, State]:
         match then:
             case Then.START:
-                return {COUNT: (Begin(Frame(frame, count=True)),)}
+                return {COUNT: (Begin(Frame(frame, count=True, asks=frame.asks)),)}
             case Then.INSIDE:
                 return {word: (Listed(Then.UNBRACKET, frame, self.relations, self.relations.root),) for word in ("max ", "min ")}
             case Then.COMPARE:
@@ -140,17 +144,18 @@ class PlanGrammar:
     def _after(self, frame: Frame) -> dict[str, State]:
         options: dict[str, State] = {}
         if self.relations.texts:
-            hopped = replace(frame, away=False)
+            hopped, tested = replace(frame, away=False, asks=True), replace(frame, asks=True)
             hop = (Listed(Then.AFTER, hopped, self.relations, self.relations.root),)
-            test: State = (Keyword(Then.INSIDE, frame),)
+            test: State = (Keyword(Then.INSIDE, tested),)
             if self.filtered.texts:
-                test = (Listed(Then.COMPARE, frame, self.filtered, self.filtered.root), *test)
+                test = (Listed(Then.COMPARE, tested, self.filtered, self.filtered.root), *test)
             options |= {" > ": hop, " < ": hop, " [": test}
         if frame.away:
             return options
         for sign in "&|-":
             if frame.sign in ("", sign) and not frame.full:
                 options[f" {sign} "] = (Begin(replace(frame, sign=sign, full=sign == "-")),)
-        if frame.outer is not None:
-            options[")"] = (Keyword(Then.END, frame.outer) if frame.count else Keyword(Then.AFTER, frame.outer),)
+        if frame.outer is not None and (frame.asks or not frame.count):
+            outer = replace(frame.outer, asks=frame.asks)
+            options[")"] = (Keyword(Then.END if frame.count else Then.AFTER, outer),)
         return options

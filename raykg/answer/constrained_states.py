@@ -57,6 +57,7 @@ class Frame:
     sign: str = ""  # the operation of this level, once it has one
     full: bool = False  # an exclusion has its right side
     away: bool = False  # a ~ still waits for its hop
+    asks: bool = True  # a relation was read, or none is needed
 
 
 State: TypeAlias = "tuple[Alternative, ...]"
@@ -78,7 +79,7 @@ class Begin:
         if character == "~":
             return (Begin(replace(self.frame, away=True), walk=True),) if not self.walk and grammar.relations.texts else ()
         if character == "(":
-            return (Begin(Frame(self.frame, depth=self.frame.depth + 1)),) if self.frame.depth < NESTED else ()
+            return (Begin(Frame(self.frame, depth=self.frame.depth + 1, asks=self.frame.asks)),) if self.frame.depth < NESTED else ()
         counting = Keyword(Then.START, self.frame).step(grammar, character) if self.first else ()
         return counting + grammar.entity(self.frame, character)
 
@@ -320,7 +321,7 @@ def free(then: Then, frame: Frame, character: str, value: str | None = None) -> 
 
 def _whole(frame: Frame) -> bool:
     """Tell whether a plan may end at a level."""
-    return frame.outer is None and not frame.away
+    return frame.outer is None and not frame.away and frame.asks
 
 
 def _is_value(text: str) -> bool:

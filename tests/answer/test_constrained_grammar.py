@@ -10,7 +10,7 @@ from raykg.answer.constrained_grammar import PlanGrammar
 from raykg.answer.constrained_names import stretches
 from raykg.kg.build import from_triples
 from raykg.kg.errors import KgError
-from raykg.kg.logical_form import COMPARISONS, Entity, ParseError, bind, entities, execute, parse, write
+from raykg.kg.logical_form import COMPARISONS, Entity, ParseError, bind, entities, execute, parse, relations, write
 from tests.answer.random_models import NASTY, nasty_graph
 from tests.graphs import film_graph
 from tests.kg.logical_form.random_forms import RandomForms
@@ -125,7 +125,8 @@ def test_what_is_accepted_is_parsed_and_what_is_canonical_is_accepted(graphs, da
 @settings(deadline=None, max_examples=400)
 def test_from_every_state_the_closing_text_makes_a_plan(graphs, data):
     graph = data.draw(st.sampled_from(graphs))
-    grammar = PlanGrammar.of(graph)
+    asking = data.draw(st.booleans())
+    grammar = PlanGrammar.of(graph, asking)
     names = None
     if data.draw(st.booleans()):
         question = data.draw(st.sampled_from(['is "A - B" (x) or [C]?', "Heat - (1995 vs. x)?", "count(x) ~a é 東京", "-"]))
@@ -146,8 +147,10 @@ def test_from_every_state_the_closing_text_makes_a_plan(graphs, data):
         assert accepts(grammar, whole), (text, whole)
         form = parses(whole.strip(), graph)
         assert form is not None, (text, whole)
+        assert relations(form) or not asking, whole
         if grammar.accepts(state):
-            assert parses(text.strip(), graph) is not None
+            plan = parses(text.strip(), graph)
+            assert plan is not None and (relations(plan) or not asking)
         if names is not None:
             assert {entity.name.lower() for entity in entities(form)} <= {name.lower() for name in names}
     execute(bind(form := parse((text + grammar.closing(state)).strip(), graph), {one.name: 0 for one in entities(form)}), graph)
@@ -170,6 +173,24 @@ def accepts_from(grammar, state, text):
     for character in text:
         state = grammar.step(state, character)
     return bool(state) and grammar.accepts(state)
+
+
+def test_a_plan_that_asks_nothing_can_be_refused(graphs):
+    asking = PlanGrammar.of(graphs[0], asking=True)
+    for empty in ("Alien", "(Alien | Heat)", "count(Alien)", "A & (B - C)", '"A"'):
+        assert accepts(PlanGrammar.of(graphs[0]), empty) and not accepts(asking, empty), empty
+    for full in (
+        "Alien > runtime",
+        "A | B > runtime",
+        "A > runtime | B",
+        "count(A & (B > runtime))",
+        "((A > runtime) - B)",
+        "A [max runtime]",
+    ):
+        assert accepts(asking, full), full
+    for names in (None, ["Heat"]):
+        grammar = asking if names is None else asking.copying(names)
+        assert not accepts(grammar, "Heat") and accepts(grammar, "Heat > runtime")
 
 
 def test_relations_are_known_by_name_and_key_and_nothing_else(graphs):

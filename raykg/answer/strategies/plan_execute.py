@@ -8,7 +8,7 @@ ever evaluated as code, the plan is parsed strictly, and a count of 0 is an answ
     generate (`too_long`) -> parse (`unparsable`) -> link each name (`unlinked`)
     -> execute within a budget (`over_budget`, `empty`) -> prove -> check the proof (`empty` where it does not hold)
 
-With `constrained`, the model can write nothing but plans over the graph's relations (`raykg.answer.constrained`), so `unparsable` does not
+With `constrained`, the model can write nothing but plans with relations of the graph (`raykg.answer.constrained`), so `unparsable` does not
 happen. Answers carry the model's confidence in the plan: the mean probability of its tokens, before the constraint.
 
 A name links to several candidates. Combinations of candidates are tried best first (the sum of their scores), at most `combinations` of
@@ -38,6 +38,8 @@ if TYPE_CHECKING:
     from raykg.kg.linking import Candidate, Linker
     from raykg.kg.logical_form import Budget, LogicalForm, NodeSet, Proof, Result
 
+Names = Literal["free", "question", "linked"]
+
 _POSSESSIVE = re.compile(r"['\u2019]s\b")
 
 SEARCH: dict[str, list[int]] = {"beams": [1, 4], "candidates": [1, 5, 10]}
@@ -51,13 +53,15 @@ class Config:
     """New tokens of a plan; on MetaQA the median is below 12."""
     constrained: bool = True
     """Whether the model can write nothing but plans over the graph's relations."""
-    names: Literal["free", "question", "linked"] = "free"
+    names: Names = "free"
     """What a constrained plan may call entities: anything; only what stands in the question; only the names that the linker finds there."""
     exclude_topic: bool = False
     """Whether a walk of several hops leaves its topic out (`~`) though the plan forgets to: right for models that learnt from questions of
     that convention, as MetaQA's and those of `generated` with its `exclude_topic` are; a walk that cannot come back is the same without."""
     beams: PositiveInt = 1
     """With more than one, questions whose greedy plan gives nothing are planned again with so many beams; costs as many times the work."""
+    beam_names: Names = "linked"
+    """`names` for the plans of beams. A search can go back where a name cannot be written as it was begun, a greedy text cannot."""
     candidates: PositiveInt = 5
     """Nodes a name may mean."""
     combinations: PositiveInt = 16
@@ -97,12 +101,12 @@ class PlanExecute:
         """Return one answer per question, in order."""
         started = time.perf_counter()
         prompts = [plan_prompt(question.text) for question in questions]
-        grammars = self._grammars(questions)
+        grammars = self._grammars(questions, self.config.names)
         texts = self.generator.generate(prompts, self.config.max_tokens, STOP, grammars)
         answers = [self._written(question, text) for question, text in zip(questions, texts, strict=True)]
         failed = [row for row, answer in enumerate(answers) if answer.status not in ("answered", "too_long")]
         if self.config.beams > 1 and failed:
-            asked, bound = [prompts[row] for row in failed], None if grammars is None else [grammars[row] for row in failed]
+            asked, bound = [prompts[row] for row in failed], self._grammars([questions[row] for row in failed], self.config.beam_names)
             beams = self.generator.generate_beams(asked, self.config.max_tokens, STOP, self.config.beams, bound)
             for row, candidates in zip(failed, beams, strict=True):
                 tried = (self._written(questions[row], text) for text in candidates)
@@ -118,24 +122,23 @@ class PlanExecute:
     def _grammar(self) -> PlanGrammar:
         from raykg.answer.constrained_grammar import PlanGrammar
 
-        return PlanGrammar.of(self.graph)
+        return PlanGrammar.of(self.graph, asking=True)
 
-    def _grammars(self, questions: Sequence[Question]) -> list[PlanGrammar] | None:
+    def _grammars(self, questions: Sequence[Question], kind: Names) -> list[PlanGrammar] | None:
         """Return what may be written for each question; names are free where it holds none that is short enough."""
         if not self.config.constrained:
             return None
-        if self.config.names == "free":
+        if kind == "free":
             return [self._grammar] * len(questions)
-        names = [self._names(question) for question in questions]
-        short = [any(len(name.encode()) <= self.config.max_tokens for name in some) for some in names]
-        return [self._grammar.copying(some) if fits else self._grammar for some, fits in zip(names, short, strict=True)]
+        bound = [self._grammar.copying(self._names(question, kind)) for question in questions]
+        return [one if len(one.closing(one.start).encode()) <= self.config.max_tokens else self._grammar for one in bound]
 
-    def _names(self, question: Question) -> list[str]:
+    def _names(self, question: Question, kind: Names) -> list[str]:
         """Return what a plan may call entities: topics that are given, and stretches of the question or the names that it holds."""
         from raykg.answer.constrained_names import stretches
 
         text = one_line(question.text)
-        found = [mention.text for mention in self.linker.mentions(text)] if self.config.names == "linked" and text else []
+        found = [mention.text for mention in self.linker.mentions(text)] if kind == "linked" and text else []
         return [*(found or stretches(text)), *(question.topics or ())]
 
     def _written(self, question: Question, text: str | TooLong) -> Answer:

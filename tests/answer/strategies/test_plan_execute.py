@@ -6,10 +6,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from raykg.answer.question import Question
+from raykg.answer.generation import Generator, Written
+from raykg.answer.question import AnswerError, Question
 from raykg.answer.strategies.plan_execute import Config, PlanExecute, _best_first
 from raykg.kg.linking import Candidate, Linker
-from raykg.kg.logical_form import verify
+from raykg.kg.logical_form import entities, parse, verify
+from raykg.models import tiny
+from tests.answer.random_models import random_model
 from tests.answer.stubs import Writer
 from tests.graphs import film_graph
 
@@ -24,8 +27,9 @@ def linker(graph, tmp_path_factory):
     return Linker(graph, cache=tmp_path_factory.mktemp("index"))
 
 
-def ask(graph, linker, plan, question=None, beams=(), **settings):
+def ask(graph, linker, plan, question=None, beams=(), beams_=1, **settings):
     question = question or Question("q")
+    settings.setdefault("beams", beams_)
     strategy = PlanExecute(Config(**settings), graph, linker, Writer({question.text: plan}, {question.text: list(beams)}))
     return strategy.answer([question])[0]
 
@@ -191,6 +195,110 @@ def test_an_answer_travels_as_json(graph, linker):
     plain = json.loads(json.dumps(ask(graph, linker, "Alien > directed by").to_dict()))
     assert plain["answers"] == ["Ridley Scott"]
     assert verify(plain["proof"], graph)
+
+
+def test_the_confidence_of_the_model_comes_with_the_answer(graph, linker):
+    assert ask(graph, linker, Written(" Alien > directed by", 0.75)).confidence == 0.75
+    assert ask(graph, linker, Written(" Alien > directed", 0.25)).confidence == 0.25
+    assert ask(graph, linker, "Alien > directed by").confidence is None
+    beams = [Written("x > y", 0.5), Written("Aliens > directed by", 0.4)]
+    assert ask(graph, linker, "x > y", beams=beams, beams_=2).confidence == 0.4
+
+
+def broken(real):
+    """Return `prove`, but with a triple left out of what it proves of Al Pacino's film and of James Cameron's."""
+    import dataclasses
+
+    def prove(form, graph, result, **limits):
+        proof = real(form, graph, result, **limits)
+        if {"f4", "james_cameron"} & {entity.key for entity in (*proof.entities, *proof.answers)}:
+            return dataclasses.replace(proof, triples=proof.triples[1:])
+        return proof
+
+    return prove
+
+
+def test_an_answer_whose_proof_does_not_hold_is_no_answer(graph, linker, monkeypatch):
+    import raykg.kg.logical_form as package
+
+    monkeypatch.setattr(package, "prove", broken(package.prove))
+    answer = ask(graph, linker, "Aliens > directed by")
+    assert (answer.status, answer.answers, answer.proof, answer.citations) == ("empty", (), None, ())
+    assert "the plan ran, and the proof of what it found does not hold: " in answer.error
+    heat = ask(graph, linker, "Heat > starred actors")
+    assert heat.answers == ("Burt Reynolds",), "the other film of this name has a proof that holds"
+    beams = ["Aliens > directed by", "Alien > directed by"]
+    assert ask(graph, linker, "The Terminator > directed by", beams=beams, beams_=2).answers == ("Ridley Scott",)
+    assert ask(graph, linker, "Aliens > directed by", proved=0).answers == ("James Cameron",), "without a proof there is nothing to check"
+
+
+class Recorder(Writer):
+    """Remembers the grammars it was given."""
+
+    def __init__(self, *args):
+        super().__init__(*args)
+        self.grammars = []
+
+    def generate(self, prompts, max_new_tokens=32, stop=None, grammars=None):
+        self.grammars.append(grammars)
+        return super().generate(prompts, max_new_tokens, stop)
+
+    def generate_beams(self, prompts, max_new_tokens, stop, beams, grammars=None):
+        self.grammars.append(grammars)
+        return super().generate_beams(prompts, max_new_tokens, stop, beams)
+
+
+def names_of(grammar):
+    return None if grammar.names is None else {text for text in grammar.names.texts if not text.startswith('"')}
+
+
+def test_plans_are_bound_to_a_grammar_for_each_question(graph, linker):
+    questions = [Question("who directed Alien?"), Question("and Heat (1995)?", topics=("Heat",)), Question(" \n"), Question("x" * 90)]
+
+    def grammars(**settings):
+        writer = Recorder({})
+        PlanExecute(Config(**settings), graph, linker, writer).answer(questions)
+        return writer.grammars
+
+    assert grammars(constrained=False, beams=2) == [None, None]
+    free, linked = grammars(beams=2)
+    assert len(set(free)) == 1 and names_of(free[0]) is None
+    assert "alien" in names_of(linked[0]) and "who directed" not in names_of(linked[0])
+    (asked,) = grammars(names="question")
+    assert {"who", "who directed alien", "alien?", "alien"} <= names_of(asked[0])
+    assert {"heat", "heat (1995)", "and heat"} <= names_of(asked[1])
+    assert names_of(asked[2]) is names_of(asked[3]) is None, "no name in the question, or none that 64 tokens can surely hold"
+    assert names_of(grammars(names="linked")[0][0]) <= {"who", "alien", "who directed", "directed"}
+    assert names_of(grammars(names="question", max_tokens=101)[0][3]) == {"x" * 90}
+
+
+@pytest.mark.parametrize("settings", [{}, {"names": "question"}, {"names": "linked"}, {"beams": 3}, {"beams": 2, "max_tokens": 16}])
+def test_a_model_that_knows_nothing_still_writes_plans(graph, linker, settings):
+    tokenizer = tiny.tokenizer()
+    questions = [Question("who directed Alien?"), Question("what is Heat?"), Question("b"), Question("q" * 600)]
+    strategy = PlanExecute(Config(**settings), graph, linker, Generator(random_model(tokenizer, 1, 2.0), tokenizer))
+    answers = strategy.answer(questions)
+    assert [answer.status for answer in answers[:3] if answer.status == "unparsable"] == []
+    assert answers[3].status == "too_long"
+    for question, answer in zip(questions[:3], answers, strict=False):
+        form = parse(answer.plan, graph)
+        assert 0 < answer.confidence <= 1
+        if settings.get("names") == "question":
+            assert all(entity.name.lower() in question.text.lower() for entity in entities(form))
+    assert strategy._grammar is strategy._grammar
+
+
+def test_a_tokenizer_that_cannot_be_bound_says_what_to_do(graph, linker):
+    from tokenizers import Tokenizer, models, pre_tokenizers
+    from transformers import PreTrainedTokenizerFast
+
+    words = Tokenizer(models.WordLevel({"who": 0, "[UNK]": 1, "</s>": 2}, unk_token="[UNK]"))
+    words.pre_tokenizer = pre_tokenizers.Whitespace()
+    tokenizer = PreTrainedTokenizerFast(tokenizer_object=words, unk_token="[UNK]", eos_token="</s>", pad_token="</s>")
+    generator = Generator(random_model(tokenizer), tokenizer)
+    with pytest.raises(AnswerError, match="set constrained to false"):
+        PlanExecute(Config(), graph, linker, generator).answer([Question("who?")])
+    assert PlanExecute(Config(constrained=False), graph, linker, generator).answer([Question("who?")])[0].status == "unparsable"
 
 
 scores = st.lists(st.lists(st.integers(1, 5), min_size=1, max_size=4), min_size=1, max_size=3)
