@@ -4,8 +4,9 @@ import re
 
 import pytest
 
-from raykg.answer.opening import open_base, open_model
+from raykg.answer.opening import choose_strategy, open_base, open_model, open_saved
 from raykg.answer.question import AnswerError, Question
+from raykg.config.choice import ChoiceError
 from raykg.config.schema import chosen
 from raykg.models.saved import SavedModelError
 from tests.answer.runs import write_run
@@ -45,3 +46,15 @@ def test_a_base_with_other_weights_is_refused(tmp_path):
     for opener in (open_model, open_base):
         with pytest.raises(SavedModelError, match=r"its base tiny:llama has weights [0-9a-f]{12} here, it was trained on 000000000000"):
             opener(tmp_path / "run")
+
+
+def test_a_strategy_is_chosen_with_the_models_settings_and_passages(folder, tmp_path):
+    saved = open_saved(folder / "run")
+    assert choose_strategy("read", saved).config.facts_tokens == 40
+    policy = choose_strategy("auto", saved, str(tmp_path / "p.txt"))
+    plan, read, cogmg = policy.config.strategies
+    assert (plan.name, read.config.facts_tokens, cogmg.config.passages) == ("plan_execute", 40, str(tmp_path / "p.txt"))
+    with pytest.raises(AnswerError, match="strategy read reads none: ask with --strategy cogmg or auto"):
+        choose_strategy("read", saved, "p.txt")
+    with pytest.raises(ChoiceError, match="did you mean 'walk'"):
+        choose_strategy("wlak", saved)

@@ -1,7 +1,7 @@
 import pytest
 
 from raykg.answer.question import Answer
-from raykg.answer.wording import answer_in_words, claim_in_words, proof_in_words
+from raykg.answer.wording import answer_in_words, claim_in_words, plan_in_words, proof_in_words
 from raykg.kg.logical_form import Claim, bind, execute, parse, prove
 from tests.graphs import film_graph
 
@@ -55,3 +55,26 @@ def test_every_claim_has_words():
     assert claim_in_words(Claim("away", "x", 1)) == "the walk meets none of the 1 node of: x"
     assert claim_in_words(Claim("count", "x", 2)) == "there are 2 nodes in: x"
     assert claim_in_words(Claim("min", "x", 0)) == "no candidate has a smaller value than nothing: x"
+
+
+@pytest.mark.parametrize(
+    ("plan", "words"),
+    [
+        ("Alien", "start at Alien"),
+        ("Alien > directed by", "start at Alien; follow 'directed by'"),
+        ("Ridley Scott < directed by > has genre", "start at Ridley Scott; go back along 'directed by'; follow 'has genre'"),
+        ("~Alien > directed by", "start at Alien; follow 'directed by' (never coming back to the start)"),
+        ("A < r [year >= 1990]", "start at A; go back along 'r'; keep those whose 'year' is at least 1990"),
+        ("A < r [born != 1990-01-02]", "start at A; go back along 'r'; keep those whose 'born' is not 1990-01-02"),
+        ('A [title = "1984"]', "start at A; keep those whose 'title' is 1984"),
+        ("(A | B) [max runtime]", "take (take together (start at A) and (start at B)); keep those with the greatest 'runtime'"),
+        ("A < r [min year]", "start at A; go back along 'r'; keep those with the smallest 'year'"),
+        ("A < r & B < s", "take what is in all of (start at A; go back along 'r') and (start at B; go back along 's')"),
+        ("A < r - B", "take (start at A; go back along 'r') without (start at B)"),
+        ("count(A < r)", "count what this gives: start at A; go back along 'r'"),
+        ("no > > plan", "no > > plan"),
+        ("", ""),
+    ],
+)
+def test_every_operation_of_a_plan_has_words(plan, words):
+    assert plan_in_words(plan) == words
