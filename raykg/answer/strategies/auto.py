@@ -2,7 +2,8 @@
 
 Source: the order of CogMG (arXiv 2406.17231), plan, then retrieval, then completion, as one policy over the strategies of this folder.
 
-An answer counts where the graph supports it: by a proof, or by a cited triple that holds it (`raykg.answer.support`). Where no strategy has
+An answer counts where the graph supports it: by a proof, or by a cited triple that holds it (`raykg.answer.support`). Where a plan ran and
+found nothing, reading is passed over: what the graph lacks cannot be read in it. Where no strategy has
 one, the question stays without an answer, and what the strategies know about it is kept: which facts are missing, what a model or a
 passage says. `Answer.strategy` names the strategy that answered, or the one whose "I do not know" says most.
 """
@@ -38,6 +39,9 @@ class Config:
 
     strategies: tuple[Annotated[Chosen, Choice("raykg.answer.strategies")], ...] = field(default_factory=default_policy)
     """The strategies; each is asked what the former ones did not answer."""
+    not_after_a_miss: tuple[str, ...] = ("read",)
+    """Strategies that are not asked where a plan ran and found nothing: the graph lacks the fact, and a reader of that graph would answer
+    with what stands beside it."""
     allow_unverified: bool = False
     """Whether what a model or a passage says counts as an answer where the graph has none; it stays marked as unverified."""
 
@@ -83,18 +87,23 @@ class Auto:
         open_rows = list(range(len(questions)))
         spent = [0.0] * len(questions)
         for strategy in self.strategies:
-            if not open_rows:
-                break
+            asked = [row for row in open_rows if not self._is_spared(strategy.name, tried[row])]
+            if not asked:
+                continue
             started = time.perf_counter()
-            answers = strategy.answer([questions[row] for row in open_rows])
-            if len(answers) != len(open_rows):
-                raise AnswerError(f"strategy {strategy.name}: gave {len(answers)} answers to {len(open_rows)} questions")
-            share = (time.perf_counter() - started) / len(open_rows)
-            for row, answer in zip(open_rows, answers, strict=True):
+            answers = strategy.answer([questions[row] for row in asked])
+            if len(answers) != len(asked):
+                raise AnswerError(f"strategy {strategy.name}: gave {len(answers)} answers to {len(asked)} questions")
+            share = (time.perf_counter() - started) / len(asked)
+            for row, answer in zip(asked, answers, strict=True):
                 tried[row].append(self._settled(answer))
                 spent[row] += share
-            open_rows = [row for row in open_rows if tried[row][-1].status != "answered"]
+            open_rows = [row for row in open_rows if not tried[row] or tried[row][-1].status != "answered"]
         return [replace(self._best(found), seconds=seconds) for found, seconds in zip(tried, spent, strict=True)]
+
+    def _is_spared(self, name: str, tried: Sequence[Answer]) -> bool:
+        """Tell whether a strategy is not asked because a plan ran and found nothing."""
+        return name in self.config.not_after_a_miss and any(one.plan is not None and one.status == "empty" for one in tried)
 
     def _settled(self, answer: Answer) -> Answer:
         from raykg.answer.support import settled

@@ -98,6 +98,23 @@ def test_the_i_do_not_know_that_says_most_is_kept(graph):
     assert ask(graph, Says("first", {}), Says("second", {})).error == "first"
 
 
+def test_what_the_graph_lacks_is_not_read_in_it(graph):
+    missed = Answer(strategy="plan_execute", status="empty", plan="Alien > directed by")
+    unparsable = Answer(strategy="plan_execute", status="unparsable", plan="x")
+    triple = graph.find_triple(graph.node("f1"), graph.relation("starred actors"), graph.node("john_hurt"))
+    beside = Answer(strategy="read", status="answered", answers=("John Hurt",), citations=(triple,))
+    reader = Says("read", {"one": beside, "two": beside})
+    last = Says("cogmg", {})
+    answers = auto(graph, Says("plan_execute", {"one": missed, "two": unparsable}), reader, last).answer([Question("one"), Question("two")])
+    assert [answer.status for answer in answers] == ["empty", "answered"]
+    assert (reader.asked, last.asked) == ([["two"]], [["one"]])
+    anyway = auto(graph, Says("plan_execute", {"one": missed}), reader, not_after_a_miss=()).answer([Question("one")])
+    assert anyway[0].answers == ("John Hurt",)
+    spared = auto(graph, Says("plan_execute", {"one": missed}), reader).answer([Question("one")])
+    assert spared[0].status == "empty"
+    assert auto(graph, reader).answer([Question("one")])[0].answers == ("John Hurt",), "alone it is asked everything"
+
+
 def test_a_strategy_that_loses_an_answer_is_named(graph):
     broken = Says("broken", {})
     broken.answer = lambda questions: []
