@@ -1,4 +1,4 @@
-"""`raykg kg import | info | query | export`: what a person does with a graph before and after training.
+"""`raykg kg import | info | query | export`: what a person does with a graph before and after training; `raykg.cli.kg_live` has the rest.
 
 raykg kg import kb.txt --store runs/graphs/metaqa --format tsv --delimiter '|' --literal release_year=integer
 """
@@ -14,6 +14,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
+
+from raykg.cli import kg_live
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -31,7 +33,7 @@ _OPERATOR = re.compile(r"[<>&|\[\]]")
 
 @app.callback()
 def describe() -> None:
-    """Import, describe, query and export knowledge graphs."""
+    """Import, describe, query and export knowledge graphs; snapshots and backups of live ones."""
 
 
 @app.command("import")
@@ -328,3 +330,6 @@ def _table(title: str, columns: Sequence[str], rows: Sequence[Sequence[str]]) ->
         table.add_row(*(Text(cell) for cell in row))  # Text: a label such as "[REC]" is no markup
     print(title)  # not the table's own title, which would be cut to the table's width
     Console().print(table)
+
+
+kg_live.add_to(app)

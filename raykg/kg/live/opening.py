@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from pathlib import Path
 
 from raykg.kg.errors import KgError
 from raykg.kg.graph import KnowledgeGraph
@@ -26,6 +27,21 @@ def base_opener(base: KnowledgeGraph) -> OpenBase:
             raise LiveError(f"version {version}: the live graph's log goes on from it, and it cannot be opened ({error})") from error
 
     return opened
+
+
+def base_in(store: Path, records: Sequence[Record]) -> KnowledgeGraph:
+    """Open the version of a store that a log goes on from; of an empty log the store's latest.
+
+    Raises:
+        KgError: the store does not have it.
+    """
+    version = "latest"
+    for record in records:
+        if record["kind"] == "snapshot":
+            version = record["version"]
+        elif version == "latest" and "base" in record:
+            version = record["base"]
+    return KnowledgeGraph.open(store, version)
 
 
 def newest_base(records: Sequence[Record], base: KnowledgeGraph, name: str) -> tuple[str, int]:
