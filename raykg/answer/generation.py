@@ -175,6 +175,11 @@ class Generator:
         return texts
 
     @property
+    def ends(self) -> frozenset[int]:
+        """The tokens that end a text."""
+        return self._ends
+
+    @property
     def _pad(self) -> int:
         return next(iter(sorted(self._ends)), 0) if self.tokenizer.pad_token_id is None else int(self.tokenizer.pad_token_id)
 

@@ -56,19 +56,20 @@ def create(
 
 @app.command("list")
 def list_keys(file: _File = _FILE) -> None:
-    """List the keys, the oldest first; their texts are not known to anybody but their owners."""
-    from rich.console import Console
-    from rich.table import Table
+    """List the keys, the oldest first; their texts are not known to anybody but their owners.
 
+    Examples:
+        raykg keys list --file serving/keys.json
+    """
     from raykg.serve.keys import KeyFile
 
-    table = Table(box=None, pad_edge=False)
-    for column in ("id", "name", "state", "scopes", "created", "expires", "per minute", "at a time"):
-        table.add_column(column, no_wrap=True)
+    rows = [["id", "name", "state", "scopes", "created", "expires", "per minute", "at a time"]]
     for key in KeyFile(file).list():
         limits = ["" if limit is None else str(limit) for limit in (key.per_minute, key.concurrent)]
-        table.add_row(key.id, key.name, key.state, ",".join(key.scopes), _day(key.created), _day(key.expires), *limits)
-    Console(highlight=False, markup=False).print(table)
+        rows.append([key.id, key.name, key.state, ",".join(key.scopes), _day(key.created), _day(key.expires), *limits])
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    for row in rows:
+        print("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip())
 
 
 @app.command()
@@ -95,7 +96,12 @@ def rotate(
 def revoke(
     which: Annotated[str, typer.Argument(help="A key's id, or its name where one key has it.", show_default=False)], file: _File = _FILE
 ) -> None:
-    """Stop a key from working, within a second on every running service that reads the file."""
+    """Stop a key from working, within a second on every running service that reads the file.
+
+    Examples:
+        raykg keys revoke alice
+        raykg keys revoke 3f2a1b4c5d6e --file serving/keys.json
+    """
     from raykg.serve.keys import KeyFile
 
     key = KeyFile(file).revoke(which)

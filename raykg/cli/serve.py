@@ -45,8 +45,11 @@ def run_serve(cfg: ServeConfig, stop: threading.Event | None = None) -> None:
         RaykgError: a model cannot be served, or the port is taken.
     """
     from raykg.cli.quiet import printing_to
-    from raykg.serve.launch import address_of, drained, first_words, serving, start_ray
+    from raykg.serve.app import absolute, check_models
+    from raykg.serve.launch import address_of, check_port, drained, first_words, serving, start_ray
 
+    check_models(absolute(cfg))  # what can be wrong is said before Ray starts
+    check_port(cfg)
     logs = Path(cfg.storage) / "logs"
     log = logs / "driver.log"
     start_ray(cfg, logs)

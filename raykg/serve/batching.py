@@ -31,7 +31,7 @@ class _Call(Generic[Asked]):
 class BatchedCalls(Generic[Asked, Answered]):
     """Collects calls into batches; belongs to one event loop.
 
-    Abilities: keys that may not be mixed; callers that leave; an error of a batch reaches its own callers only.
+    Abilities: keys that may not be mixed; callers that leave; an error reaches only the call that is to blame.
     Not supported: a bound of its own on what waits, which is Serve's `max_ongoing_requests`.
     """
 
@@ -69,18 +69,20 @@ class BatchedCalls(Generic[Asked, Answered]):
             if not self._waiting:
                 self._arrived.clear()
             if batch:
+                self.batches += 1
+                self.calls += len(batch)
                 await self._answer(batch)
 
     async def _answer(self, batch: list[_Call[Asked]]) -> None:
-        self.batches += 1
-        self.calls += len(batch)
         loop = asyncio.get_running_loop()
         try:
             answers = await loop.run_in_executor(self._executor, self._run, batch[0].key, [call.asked for call in batch])
         except Exception as error:
-            for call in batch:
-                if not call.answer.done():
-                    call.answer.set_exception(error)
+            if len(batch) > 1:  # one of them is to blame: the others do not pay for it
+                for call in batch:
+                    await self._answer([call])
+            elif not batch[0].answer.done():
+                batch[0].answer.set_exception(error)
             return
         for call, answer in zip(batch, answers, strict=True):
             if not call.answer.done():

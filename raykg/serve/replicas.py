@@ -134,8 +134,7 @@ class Answerer:
         except Refused as refused:
             yield refused
             return
-        generator = self.opened.generator
-        ends = frozenset(generator._ends)  # noqa: SLF001
+        ends = self.opened.generator.ends
         writing = await loop.run_in_executor(self._thread, Writing, self.opened.model, self.opened.tokenizer, ends, tokens, asked.settings)
         while pieces := await loop.run_in_executor(self._thread, writing.step):
             yield Progress(tuple(pieces), len(tokens), writing.written)

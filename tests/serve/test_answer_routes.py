@@ -40,7 +40,7 @@ def test_topics_and_history_are_heard(client):
         ask(client, "who starred in it?", history=[{"role": "user", "content": "who directed Alien?"}]).json()["question"]
         == "who starred in Alien?"
     )
-    assert ask(client, topics=["Heat"]).json()["status"] == "unlinked"
+    assert ask(client, topics=["Heat"]).json()["answers"][0]["text"] in ("Michael Mann", "Dick Richards")
 
 
 def test_a_batch_answers_all_and_puts_an_error_in_its_place(client):

@@ -48,19 +48,19 @@ def test_keys_are_not_mixed_and_the_oldest_goes_first():
     assert batches == [("a", [0, 2, 3]), ("b", [1, 4, 5])]
 
 
-def test_an_error_reaches_its_own_batch_only():
+def test_an_error_reaches_only_the_call_that_is_to_blame():
     def run(key, asked):
-        if key == "bad":
+        if 3 in asked or key == "bad":
             raise ValueError("no")
         return list(asked)
 
     async def main():
         calls = batched(run, wait=0.02)
-        found = await asyncio.gather(calls.call("bad", 1), calls.call("good", 2), calls.call("bad", 3), return_exceptions=True)
-        return found, await calls.call("good", 4)
+        found = await asyncio.gather(*(calls.call("good", number) for number in (1, 2, 3)), calls.call("bad", 4), return_exceptions=True)
+        return found, await calls.call("good", 5)
 
-    (first, second, third), after = asyncio.run(main())
-    assert isinstance(first, ValueError) and isinstance(third, ValueError) and (second, after) == (2, 4)
+    (*good, blamed, other), after = asyncio.run(main())
+    assert isinstance(blamed, ValueError) and isinstance(other, ValueError) and (good, after) == ([1, 2], 5)
 
 
 def test_a_caller_that_left_costs_nothing():
