@@ -170,7 +170,7 @@ class PlanConstraint:
         return self._allowed[state]
 
     def _stops(self) -> list[int]:
-        return [] if self._stop is None else [token for token, piece in enumerate(self.vocabulary.pieces) if piece and self._stop in piece]
+        return [] if self._stop is None else self.vocabulary.holding(self._stop)
 
     def _advance(self, state: int, token: int) -> int:
         key = (state, token)

@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import json
 import re
+from bisect import bisect_right
 from collections.abc import Callable
 from functools import cached_property, lru_cache
 from typing import Any, TypeVar
@@ -56,6 +57,7 @@ class Vocabulary:
             raise AnswerError(f"tokenizer: its decoder ({found}) is not one that writes bytes or pieces: set constrained to false")
         self.pieces = _pieces(tokenizer, to_bytes)
         self._spelt: dict[bytes, tuple[int, ...] | None] = {}
+        self._holding: dict[bytes, list[int]] = {}
         self._check(tokenizer)
 
     @cached_property
@@ -109,26 +111,37 @@ class Vocabulary:
         """
         allowed: list[int] = []
         path, states = b"", [state]
-        dead: bytes | None = None
-        for piece, tokens in self.sorted_pieces:
-            if dead is not None and piece.startswith(dead):
-                continue
-            dead = None
+        pieces = self.sorted_pieces
+        number = 0
+        while number < len(pieces):
+            piece, tokens = pieces[number]
             shared = 0
             longest = min(len(path), len(piece), len(states) - 1)
             while shared < longest and path[shared] == piece[shared]:
                 shared += 1
             del states[shared + 1 :]
+            path = piece
+            number += 1
             for place in range(shared, len(piece)):
                 after = step(states[-1], piece[place])
                 if after is None:
-                    dead = piece[: place + 1]
+                    number = self._past(piece[: place + 1], number)
                     break
                 states.append(after)
             else:
                 allowed += tokens
-            path = piece
         return allowed
+
+    def _past(self, beginning: bytes, number: int) -> int:
+        """Return the first place from `number` on where the sorted pieces do not begin with some bytes any more."""
+        end = len(beginning)
+        return bisect_right(self.sorted_pieces, beginning, number, key=lambda entry: entry[0][:end])
+
+    def holding(self, text: bytes) -> list[int]:
+        """Return the tokens in whose bytes a text stands."""
+        if text not in self._holding:
+            self._holding[text] = [token for token, piece in enumerate(self.pieces) if piece and text in piece]
+        return self._holding[text]
 
     def _check(self, tokenizer: Any) -> None:  # noqa: ANN401
         """Refuse a tokenizer that writes other bytes than its pieces say."""
