@@ -8,7 +8,20 @@ from fnmatch import fnmatch
 from tests.architecture.source import PACKAGE, ROOT, sources
 
 # A file, or a pattern of files (kg/formats/*.py), whose tests stand elsewhere or that has nothing to test -> where, or why.
-ELSEWHERE: dict[str, str] = {}
+ELSEWHERE: dict[str, str] = {
+    "kg/live/claims.py": "tests/kg/live/test_log.py lets owners race",
+    "kg/live/delta.py": "tests/kg/live/test_changes.py makes deltas",
+    "kg/live/edit.py": "tests/kg/live/test_graph.py edits",
+    "kg/live/follower.py": "tests/kg/live/test_graph.py compares followers with their owner",
+    "kg/live/functional.py": "tests/kg/live/test_graph.py contradicts functional relations",
+    "kg/live/overlay_adjacency.py": "tests/kg/live/test_overlay.py compares it with graphs built from scratch",
+    "kg/live/proposals.py": "tests/kg/live/test_graph.py proposes and reviews",
+    "kg/live/requests.py": "tests/kg/live/test_graph.py asks for what is there and what is not",
+    "kg/live/state.py": "tests/kg/live/test_graph.py replays logs",
+    "serve/following.py": "tests/serve/test_graph_owner.py follows an owner on a real Ray",
+    "serve/kg_schema.py": "tests/serve/test_kg_routes.py sends bodies",
+    "serve/kg_views.py": "tests/serve/test_kg_routes.py reads them",
+}
 
 
 def test_every_file_has_its_tests():

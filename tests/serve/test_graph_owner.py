@@ -131,7 +131,7 @@ def test_edits_reach_every_process_and_survive_the_owners_death(tmp_path, films,
                 when, found = await seen
                 took.append(1000 * (when - begin))
                 assert found == version
-            print(f"\nan edit is visible in another process after {statistics.median(took):.0f} ms (median of 20, most {max(took):.0f} ms)")
+            print(f"\nan edit is visible in another process after {statistics.median(took):.0f} ms (median of 20, most {max(took):.0f} ms)")  # noqa: T201 - shown with -s
             for number in range(20, 30):  # read your writes, at once, from the other process
                 _, version = await here.call("edit", edit(number))
                 assert f"g{number}" in await there.genres.remote(version)
@@ -152,7 +152,7 @@ def test_edits_reach_every_process_and_survive_the_owners_death(tmp_path, films,
                     assert refused.status == 503
                     await asyncio.sleep(0.1)
                     assert time.time() - begin < 60
-            print(f"an edit goes through {time.time() - begin:.1f} s after the owner was killed")
+            print(f"an edit goes through {time.time() - begin:.1f} s after the owner was killed")  # noqa: T201 - shown with -s
             assert (await here._owner.describe.remote())["pid"] != pid
             found = await there.genres.remote(version)
             assert {f"g{number}" for number in range(31)} <= set(found), "every acknowledged edit is there"

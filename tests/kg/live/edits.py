@@ -1,4 +1,4 @@
-"""Random edits over random graphs, and the graph that they must come to, built from scratch: what the property tests of this folder share."""
+"""Random edits over random graphs, and the graph that they must come to, built from scratch: what the property tests here share."""
 
 from __future__ import annotations
 

@@ -12,17 +12,22 @@ from raykg.kg.live.errors import Fenced
 from raykg.kg.live.graph import LiveGraph
 
 
+def say(line: str) -> None:
+    sys.stdout.write(f"{line}\n")
+    sys.stdout.flush()
+
+
 def main(store: str, storage: str, prefix: str) -> None:
     live = LiveGraph.open(storage, KnowledgeGraph.open(store), who=prefix)
-    print("ready", flush=True)
+    say("ready")
     number = 0
     while True:
         try:
             edit = live.add(f"{prefix}{number}", "seen_by", "me", who=prefix, allow_new=True, why="x" * (number % 50) * 40)
         except Fenced:
-            print("fenced", flush=True)
+            say("fenced")
             return
-        print(edit.sequence, f"{prefix}{number}", flush=True)
+        say(f"{edit.sequence} {prefix}{number}")
         number += 1
 
 

@@ -255,7 +255,7 @@ def test_a_flood_of_proposals_ends(live, monkeypatch):
 
 
 def test_followers_hold_the_same_and_replay_equals_state(tmp_path, films, live):
-    """Random edits, proposals and snapshots: the owner, a follower from the start, one that joins late, and a replay agree at every step."""
+    """Random edits, proposals and snapshots: the owner, a follower from the start, one that joins late, and a replay always agree."""
     rng, early = Random(3), Follower(live.bootstrap(), base_opener(films))
     names = ["f1", "f2", "f3", "new1", "new2", "ridley_scott", "drama"]
     seen: list[str] = []

@@ -249,7 +249,7 @@ def test_an_owner_that_is_killed_loses_nothing_that_it_acknowledged(tmp_path):
         assert len(seen) - len(set(acknowledged)) <= round_ + 1, "at most the last edit of each owner was not acknowledged"
         assert live.sequence == len(seen)
     assert len(acknowledged) > 20
-    print(f"\n{len(acknowledged)} edits acknowledged by 8 owners, each killed")
+    print(f"\n{len(acknowledged)} edits acknowledged by 8 owners, each killed")  # noqa: T201 - shown with -s
 
 
 def test_two_owners_at_once_are_one_owner(tmp_path):

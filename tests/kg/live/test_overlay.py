@@ -238,5 +238,5 @@ def test_the_next_view_costs_milliseconds(tmp_path):
         view = LiveView(base, changes.delta(), number)
         assert len(view.forward.hop([view.node(f"n{number}")], view.relation("r2")).triple) >= 1
         took.append(time.perf_counter() - begin)
-    print(f"\nan edit, the next view and a hop over it: {1000 * sorted(took)[15]:.2f} ms over {base.num_triples:,} triples")
+    print(f"\nan edit, the next view and a hop over it: {1000 * sorted(took)[15]:.2f} ms over {base.num_triples:,} triples")  # noqa: T201 - shown with -s
     assert sorted(took)[15] < 0.1

@@ -1,4 +1,5 @@
 import time
+from contextlib import suppress
 from random import Random
 
 import pyoxigraph
@@ -90,18 +91,16 @@ def test_nothing_that_the_engine_would_ask_elsewhere_gets_through():
     """Random pieces of queries, with SERVICE hidden among them: whatever makes the engine ask another place is refused."""
     store = pyoxigraph.Store()
     store.add(pyoxigraph.Quad(*(pyoxigraph.NamedNode(f"http://127.0.0.1:9/{name}") for name in "spo")))
-    pieces = [
-        "SERVICE", "service ", "SERVICE#>\n", "SILENT", CALL, " " + CALL, "e:x {?s ?p ?o}", ":x {?s ?p ?o}", "?s ?p ?o", ".", " . ", "#", "\n", "'", '"',
-        "'''", '"""', "''", "FILTER(1<2)", "FILTER(1<2#>", ")", "(", "{", "}", "<", ">", "<urn:a#b>", "<a>", "EXISTS", "true", "1", "_:b", "e:b", "a",
-        "\\u0053ERVICE", "?s ?p 'x'", "BIND(1<2 AS ?x)", "VALUES ?v {1}", "OPTIONAL", "MINUS", "UNION", " ", "[]", "()", "@en", "^^e:t", "\\", "||", "=",
-    ]  # fmt: skip
+    calls = [CALL, " " + CALL, "e:x {?s ?p ?o}", ":x {?s ?p ?o}"]
+    pieces = ["SERVICE", "service ", "SERVICE#>\n", "SILENT", *calls, "?s ?p ?o", "?s ?p 'x'", "FILTER(1<2)", "FILTER(1<2#>"]
+    pieces += [".", " . ", "#", "\n", "'", '"', "'''", '"""', "''", ")", "(", "{", "}", "<", ">", "<urn:a#b>", "<a>", "EXISTS", "true"]
+    pieces += ["1", "_:b", "e:b", "a", "\\u0053ERVICE", "BIND(1<2 AS ?x)", "VALUES ?v {1}", "OPTIONAL", "MINUS", "UNION", " ", "[]", "()"]
+    pieces += ["@en", "^^e:t", "\\", "||", "="]
     rng, asked, parsed = Random(0), 0, 0
     for number in range(30_000):
         body = "".join(rng.choice(pieces) for _ in range(rng.randint(1, 7)))
         if number % 3 == 0:
-            body = (
-                f"{rng.choice(pieces)}SERVICE{rng.choice(['', ' ', '#x', chr(10), 'SILENT'])}{rng.choice(pieces[4:8])}{rng.choice(pieces)}"
-            )
+            body = f"{rng.choice(pieces)}SERVICE{rng.choice(['', ' ', '#x', chr(10), 'SILENT'])}{rng.choice(calls)}{rng.choice(pieces)}"
         query = f"{E}SELECT * {{ {body} }}"
         try:
             list(store.query(query))
@@ -118,8 +117,6 @@ def test_nothing_that_the_engine_would_ask_elsewhere_gets_through():
 @pytest.mark.parametrize("text", ["'", "a.", "<a", "'''a''", "<a#>", "\\u0041", "(<a>", "a:", "\\", '"""'])
 def test_hostile_texts_are_read_quickly(text):
     begin = time.monotonic()
-    try:
+    with suppress(QueryRefused):
         check_query("SELECT " + (text * 10_000)[:9_990])
-    except QueryRefused:
-        pass
     assert time.monotonic() - begin < 2

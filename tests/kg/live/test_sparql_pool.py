@@ -92,7 +92,7 @@ def test_a_runaway_query_is_killed_in_time_and_edits_go_on_meanwhile(tmp_path, p
         )
         slowest = max(slowest, time.monotonic() - begin)
         time.sleep(0.05)
-    print(f"\nkilled after {ended[0]:.2f} s; the slowest edit meanwhile was visible after {1000 * slowest:.0f} ms")
+    print(f"\nkilled after {ended[0]:.2f} s; the slowest edit meanwhile was visible after {1000 * slowest:.0f} ms")  # noqa: T201 - shown with -s
     assert 2 <= ended[0] < 4 and live.sequence > 5 and slowest < 1
     assert len(genres(pool, live.view())) == 5, "the pool goes on, with rows cut at the budget"
 

@@ -2,7 +2,8 @@ import pytest
 
 from raykg.kg.live.sparql_worker import Worker
 
-TRIPLES = '<urn:a> <urn:r> <urn:b> .\n<urn:a> <urn:r> "x"@en .\n<urn:a> <urn:r> "1"^^<http://www.w3.org/2001/XMLSchema#integer> .\n<urn:a> <urn:r> _:c .\n'
+OBJECTS = ("<urn:b>", '"x"@en', '"1"^^<http://www.w3.org/2001/XMLSchema#integer>', "_:c")
+TRIPLES = "".join(f"<urn:a> <urn:r> {value} .\n" for value in OBJECTS)
 
 
 @pytest.fixture

@@ -8,6 +8,10 @@ from raykg.kg.live.errors import LiveError
 from raykg.kg.live.storage import Storage
 
 
+def listed(folder):
+    return sorted(path.name for path in folder.iterdir())
+
+
 def places(folder):
     """Return a storage of every kind there is here: a local folder, a file URI, a file system that is not local."""
     return {
@@ -45,7 +49,7 @@ def test_a_write_that_fails_leaves_nothing(tmp_path, monkeypatch):
         storage.write("log/a.json", b"new")
     monkeypatch.undo()
     assert storage.read("log/a.json") == b"old"
-    assert os.listdir(tmp_path / "log") == ["a.json"]
+    assert listed(tmp_path / "log") == ["a.json"]
 
 
 def test_what_killed_writers_left_is_not_listed_and_swept_later(tmp_path):
@@ -56,7 +60,7 @@ def test_what_killed_writers_left_is_not_listed_and_swept_later(tmp_path):
         os.utime(tmp_path / "log" / f".unfinished-{name}", (time.time() - age,) * 2)
     assert storage.names("log") == ["a.json"]
     storage.sweep("log")
-    assert sorted(os.listdir(tmp_path / "log")) == [".unfinished-young", "a.json"]
+    assert listed(tmp_path / "log") == [".unfinished-young", "a.json"]
 
 
 def test_a_uri_of_no_file_system_is_refused():
