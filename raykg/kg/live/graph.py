@@ -60,7 +60,7 @@ class LiveGraph:
         self._proposals = Proposals()
         self._keys: dict[str, tuple[str, Record]] = {}
         self._lock = threading.RLock()
-        self._linker: tuple[str, Linker] | None = None
+        self._linker: LiveLinker | None = None
         for record in records:
             self._note(record)
 
@@ -110,9 +110,11 @@ class LiveGraph:
     def linker(self, view: LiveView | None = None) -> Linker:
         """Return a linker over a view (default: the newest), with the names that edits added."""
         chosen = view or self.view()
-        if self._linker is None or self._linker[0] != chosen.base.version:
-            self._linker = (chosen.base.version, Linker(chosen.base))
-        return LiveLinker(chosen, self._linker[1])
+        made = self._linker
+        if made is None or made.graph is not chosen:
+            same_base = made is not None and made.graph.base is chosen.base
+            self._linker = made = LiveLinker(chosen, made.base if made is not None and same_base else Linker(chosen.base))
+        return made
 
     def changes(self, after: int) -> list[Record]:
         """Return the records after a sequence, oldest first."""
