@@ -67,7 +67,7 @@ def check_json(body: bytes, depth: int) -> Any:  # noqa: ANN401 - JSON
     if _deepest(text) > depth:
         raise Refused(400, f"the body is nested more than {depth} levels deep", code="invalid_json")
     try:
-        plain = json.loads(text, parse_constant=_no_constant, parse_int=_short_int, parse_float=_short_float, object_pairs_hook=_no_twins)
+        plain = json.loads(text, parse_constant=_no_nan, parse_int=_short_int, parse_float=_short_float, object_pairs_hook=_no_twins)
     except ValueError as error:
         raise Refused(400, f"the body is not JSON: {error}", code="invalid_json") from None
     if "\\u" in text and not _writable(plain):
@@ -99,7 +99,7 @@ def _deepest(text: str) -> int:
     return deepest
 
 
-def _no_constant(name: str) -> None:
+def _no_nan(name: str) -> None:
     raise ValueError(f"{name} is not a number")
 
 

@@ -10,6 +10,8 @@ import logging
 import time
 from typing import TYPE_CHECKING, Any
 
+from starlette.responses import JSONResponse
+
 from raykg.serve.edge import REQUEST_ID, App, Receive, Scope, Send
 from raykg.serve.refusal import Refused
 
@@ -67,13 +69,13 @@ class Observed:
             await self.app(scope, receive, send)
             return
         started = time.perf_counter()
-        status = 500
+        status, began = 500, False
         state = scope.setdefault("state", {})
 
         async def watched(message: Any) -> None:  # noqa: ANN401 - ASGI
-            nonlocal status
+            nonlocal status, began
             if message["type"] == "http.response.start":
-                status = message["status"]
+                status, began = message["status"], True
                 version = str(state.get("kg_version") or self.version()).encode("latin-1", "replace")
                 known = {name.lower() for name, _ in message.get("headers", [])}
                 more = [(name, value) for name, value in (*_SAFE, (VERSION_HEADER, version)) if name not in known]
@@ -83,9 +85,10 @@ class Observed:
         self.metrics.running.inc()
         try:
             await self.app(scope, receive, watched)
-        except Refused as refused:  # of a middleware below: the edge above answers it
-            status = refused.status
-            raise
+        except Refused as refused:  # of a layer below; routes answer their own
+            if began:
+                raise
+            await JSONResponse(refused.body(), refused.status, refused.headers())(scope, receive, watched)
         finally:
             self.metrics.running.dec()
             self._record(scope, status, time.perf_counter() - started)

