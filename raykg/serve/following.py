@@ -35,6 +35,7 @@ _STARTING = 120.0  # seconds until the owner has replayed its log
 _PAUSE = 0.2  # seconds before the owner is asked again after a failure
 _LOOK = 0.002  # seconds between looks for a version that is awaited
 _REACH = 5.0  # seconds that a version is awaited
+_NEW_BASE = 1.0  # seconds that a version over an unknown base is awaited
 _CALL = 60.0  # seconds for a call to the owner; a snapshot may take longer
 _SNAPSHOT = 3600.0
 
@@ -96,8 +97,12 @@ class FollowedGraph:
         if version is None:
             return
         base, sequence = parse_version(version)
-        await self.at_least(sequence)
-        if base not in self._bases and base != self._pair[0].base.version:
+        end = time.monotonic() + _NEW_BASE
+        while base not in self._bases and time.monotonic() < end:  # the one of a snapshot that was made just now
+            await asyncio.sleep(_LOOK)
+        if base in self._bases:
+            await self.at_least(sequence)
+        else:
             message = f"version {version}: is none of this graph, which is at {self.version}"
             raise Refused(409, message, code="kg_version_mismatch", param="kg_version")
 

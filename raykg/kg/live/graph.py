@@ -23,6 +23,7 @@ from typing import Any
 
 from raykg.kg.graph import KnowledgeGraph
 from raykg.kg.linking import Linker
+from raykg.kg.linking.index import open_index
 from raykg.kg.live import snapshot as snapshots
 from raykg.kg.live.delta import Fact
 from raykg.kg.live.edit import Edit
@@ -315,6 +316,7 @@ class LiveGraph:
         made = snapshots.write(view, own if store is None else Path(store))
         if made.version == view.base.version or (store is not None and Path(store).resolve() != own.resolve()):
             return made
+        open_index(made)  # now, so that nobody who follows has to wait for it
         with self._lock:
             if self._state.base.version == view.base.version:  # else somebody else's snapshot came first
                 self._append({"kind": "snapshot", "who": "raykg", "when": _now(), "version": made.version, "through": view.sequence})
