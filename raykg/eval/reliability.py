@@ -2,8 +2,8 @@
 
     reliability_of(evaluation.table).markdown_row("plan_execute")
 
-An answer is *supported* where it has a proof or cites a triple, *proved* where it has a proof. A proof says that the plan leads to the
-answers in this graph; whether it is the plan of the question only the gold answers tell, hence the precision.
+An answer is *supported* where it has a proof or a cited triple holds it (`raykg.answer.support`), *proved* where it has a proof. A proof
+says that the plan leads to the answers in this graph; whether it is the plan of the question only the gold answers tell, hence precision.
 """
 
 from __future__ import annotations
@@ -24,8 +24,9 @@ if TYPE_CHECKING:
 
 _NAN = float("nan")
 DEFINITIONS = (
-    "Coverage: share of answerable questions that got a supported answer (a proof or a cited triple). Proved: share that got a proof. "
-    "Precision of proved: mean share of right answers in a proved answer set; beside it, how many proved sets hold a wrong answer. "
+    "Coverage: share of answerable questions that got a supported answer (a proof, or a cited triple that holds it). Proved: share that "
+    "got a proof. Precision of supported, of proved: mean share of right answers in such answer sets; beside it, how many proved sets hold "
+    "a wrong answer. "
     "Abstention: share of unanswerable questions (no gold answer) without a supported answer. Unverified: unanswered questions for which a "
     "model or a passage says something, and how many of these name exactly the gold answers."
 )
@@ -39,7 +40,8 @@ class Reliability:
         questions, answerable: how many, and how many have gold answers.
         coverage: share of the answerable ones with a supported answer.
         proved: share of the answerable ones with a proof.
-        precision_of_proved: mean share of right answers in proved answer sets, of unanswerable questions too.
+        precision_of_supported: mean share of right answers in supported answer sets, of unanswerable questions too.
+        precision_of_proved: mean share of right answers in proved answer sets.
         proved_wrong: how many proved answer sets hold an answer that is not gold.
         abstention: share of the unanswerable ones without a supported answer.
         unverified, unverified_right: unanswered questions with an unverified answer, and those where it is the gold answer set.
@@ -49,6 +51,7 @@ class Reliability:
     answerable: int
     coverage: float
     proved: float
+    precision_of_supported: float
     precision_of_proved: float
     proved_wrong: int
     abstention: float
@@ -65,8 +68,7 @@ def reliability_of(table: pa.Table) -> Reliability:
     gold = [list(names or ()) for names in table["gold"].to_pylist()]
     answered = np.array([status == "answered" for status in table["status"].to_pylist()], dtype=bool)
     proved = answered & np.array([bool(value) for value in table["proved"].to_pylist()], dtype=bool)
-    cited = np.array([bool(value) for value in table["citations"].to_pylist()], dtype=bool)
-    supported = proved | (answered & cited)
+    supported = answered & np.array([bool(value) for value in table["supported"].to_pylist()], dtype=bool)
     answerable = np.array([bool(names) for names in gold], dtype=bool)
     precision = np.array([_NAN if value is None else value for value in table["set_precision"].to_pylist()], dtype=float)
     unverified = [list(names or ()) if not done else [] for names, done in zip(table["unverified"].to_pylist(), answered, strict=True)]
@@ -76,6 +78,7 @@ def reliability_of(table: pa.Table) -> Reliability:
         answerable=int(answerable.sum()),
         coverage=_share(supported[answerable]),
         proved=_share(proved[answerable]),
+        precision_of_supported=_share(precision[supported]),
         precision_of_proved=_share(precision[proved]),
         proved_wrong=int((precision[proved] < 1).sum()),
         abstention=_share(~supported[~answerable]),
@@ -88,11 +91,12 @@ def reliability_markdown(evaluations: Sequence[tuple[str, Evaluation]]) -> str:
     """Return a Markdown section with one row for each evaluation; empty without any."""
     if not evaluations:
         return ""
-    titles = "contender | questions | answerable | coverage | proved | precision of proved | proved wrong | abstention | unverified (right)"
-    lines = ["## Reliability", "", DEFINITIONS, "", f"| {titles} |", "|---|" + "---:|" * 8]
+    titles = "contender | questions | answerable | coverage | precision of supported | proved | of proved | proved wrong | abstention"
+    titles += " | unverified (right)"
+    lines = ["## Reliability", "", DEFINITIONS, "", f"| {titles} |", "|---|" + "---:|" * 9]
     for label, evaluation in evaluations:
         found = reliability_of(evaluation.table)
-        shares = [_cell(value) for value in (found.coverage, found.proved, found.precision_of_proved)]
+        shares = [_cell(value) for value in (found.coverage, found.precision_of_supported, found.proved, found.precision_of_proved)]
         cells = [label, found.questions, found.answerable, *shares, found.proved_wrong, _cell(found.abstention)]
         lines.append(f"| {' | '.join(map(str, cells))} | {found.unverified} ({found.unverified_right}) |")
     return "\n".join(lines)

@@ -90,8 +90,8 @@ def test_facts_are_deleted_and_nothing_wrong_is_proved(folder, evaluate, tmp_pat
     evaluate(run, *options)
     text = (tmp_path / "report.md").read_text()
     assert "## Reliability" in text
-    assert "| fine-tuned, plan_execute, topics given | 3 | 3 | 0 | 0 | 0 | 0 |" in text
-    assert "| fine-tuned, cogmg, topics given | 3 | 3 | 0 | 0 | 3 | 0 |" in text
+    assert "| fine-tuned, plan_execute, topics given | 3 | 3 | 0 | 0 | 0 | 0 | 0 |" in text
+    assert "| fine-tuned, cogmg, topics given | 3 | 3 | 0 | 0 | 0 | 3 | 0 |" in text
     numbers = json.loads((tmp_path / "results.json").read_text())["reliability"]
     assert numbers["fine-tuned, plan_execute, topics linked"]["coverage"] == 0.75
     assert numbers["fine-tuned, plan_execute, topics linked"]["proved_wrong"] == 0

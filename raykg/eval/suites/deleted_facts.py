@@ -2,7 +2,7 @@
 
     deleted = delete_facts(graph, rows, store, count=100, seed=0)
     result = ask_without_facts(lambda graph: PlanExecute(..., graph, ...), deleted, topics="given")
-    result.proved_wrong       # has to be 0
+    result.proved_wrong - result.misplanned       # has to be 0: the right plan, and a wrong answer proved
     result.named              # how many answers name exactly the fact that was taken out, as cogmg does
 
 A question can be used where one triple carries all of its answers: without it, its gold plan gives nothing. That leaves out counts,
@@ -58,8 +58,10 @@ class DeletedFactsResult:
 
     Attributes:
         questions: how many were asked.
-        abstained: without an answer.
+        abstained: without a supported answer.
         proved, proved_wrong: with a proof, and of these with an answer that is not gold.
+        misplanned: of those proved wrong, how many have another plan than the gold one: the model asked the graph something else, and the
+            proof is of that; the deleted fact has no part in it.
         named: answers that name exactly the missing fact: its relation and known side.
         unverified_right: unanswered questions whose unverified answers are the gold ones.
         evaluation: the scored answers.
@@ -69,6 +71,7 @@ class DeletedFactsResult:
     abstained: int
     proved: int
     proved_wrong: int
+    misplanned: int
     named: int
     unverified_right: int
     evaluation: Evaluation
@@ -171,16 +174,17 @@ def ask_without_facts(
     from raykg.eval.reliability import reliability_of
 
     table = evaluation.table
-    found = reliability_of(table)
-    statuses, proved = table["status"].to_pylist(), table["proved"].to_pylist()
+    found_rows = table.select(["supported", "proved", "set_precision", "plan", "gold_plan"]).to_pylist()
+    wrong = [row for row in found_rows if row["proved"] and row["set_precision"] < 1]
     named = [_patterns(fact) & set(missing or ()) for fact, missing in zip(deleted.facts, table["missing"].to_pylist(), strict=True)]
     return DeletedFactsResult(
         questions=table.num_rows,
-        abstained=sum(status != "answered" for status in statuses),
-        proved=sum(bool(one) and status == "answered" for one, status in zip(proved, statuses, strict=True)),
-        proved_wrong=found.proved_wrong,
+        abstained=sum(not row["supported"] for row in found_rows),
+        proved=sum(row["proved"] for row in found_rows),
+        proved_wrong=len(wrong),
+        misplanned=sum(row["plan"] != row["gold_plan"] for row in wrong),
         named=sum(map(bool, named)),
-        unverified_right=found.unverified_right,
+        unverified_right=reliability_of(table).unverified_right,
         evaluation=evaluation,
     )
 
@@ -192,12 +196,13 @@ def deleted_facts_markdown(results: Mapping[str, DeletedFactsResult]) -> str:
     lines = [
         "## Deleted facts",
         "",
-        "One fact that each question needs was taken out of the graph. A right answer is then to have none; *proved wrong* has to be 0. "
+        "One fact that each question needs was taken out of the graph. A right answer is then to have none. *Misplanned*: those of the "
+        "proved wrong whose plan is not the gold plan, so that the proof is of another question; beyond these, *proved wrong* has to be 0. "
         "*Named*: the answer names exactly the fact that was taken out. *Unverified right*: what the model or a passage proposed is the "
         "gold answer.",
         "",
-        "| contender | questions | abstained | proved | proved wrong | named | unverified right |",
-        "|---|" + "---:|" * 6,
+        "| contender | questions | abstained | proved | proved wrong | misplanned | named | unverified right |",
+        "|---|" + "---:|" * 7,
     ]
     lines += [f"| {label} | {' | '.join(str(value) for value in one.to_dict().values())} |" for label, one in results.items()]
     return "\n".join(lines)

@@ -27,7 +27,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from raykg.answer.question import Answer, Question
-from raykg.answer.support import is_proved
+from raykg.answer.support import is_proved, settled
 from raykg.config.errors import RaykgError
 from raykg.eval.answers import Said, exact_match, executable, hits_at_1, set_match, set_precision_recall_f1, token_f1
 
@@ -53,6 +53,7 @@ RESULT_SCHEMA = pa.schema(
         pa.field("ids", _IDS),
         *(pa.field(name, pa.string()) for name in ("plan", "status", "error", "raw")),
         pa.field("answered_by", pa.string()),  # the strategy; of a policy, the one that answered
+        pa.field("supported", pa.bool_()),  # by a proof, or each told answer by a cited triple (raykg.answer.support)
         pa.field("proved", pa.bool_()),
         pa.field("unverified", _NAMES),  # what only a model or a passage says
         pa.field("missing", _NAMES),  # facts that the plan missed, as `head - relation - ?`
@@ -171,8 +172,8 @@ def sample(rows: pa.Table, count: int, seed: int) -> pa.Table:
     return rows.take(pa.array(np.sort(drawn)))
 
 
-def score(answers: Sequence[Answer], rows: pa.Table, positions: Sequence[int]) -> pa.Table:
-    """Return the scored table of answers to `rows`, which stand at `positions` of the whole set."""
+def score(answers: Sequence[Answer], supported: Sequence[bool], rows: pa.Table, positions: Sequence[int]) -> pa.Table:
+    """Return the scored table of answers to `rows`, which stand at `positions` of the whole set; `supported` tells which may be told."""
     scored = []
     golds = zip(rows["answers"].to_pylist(), rows["answer_ids"].to_pylist(), strict=True)
     for answer, (gold, gold_ids) in zip(answers, golds, strict=True):
@@ -182,7 +183,11 @@ def score(answers: Sequence[Answer], rows: pa.Table, positions: Sequence[int]) -
     columns: dict[str, Any] = {metric: [values[metric] for values in scored] for metric in METRICS}
     for name in ("answers", "ids", "plan", "status", "error", "raw", "unverified", "bad_citations", "seconds"):
         columns[name] = [getattr(answer, name) for answer in answers]
-    columns |= {"answered_by": [answer.strategy for answer in answers], "proved": [is_proved(answer) for answer in answers]}
+    columns |= {
+        "supported": supported,
+        "answered_by": [answer.strategy for answer in answers],
+        "proved": [is_proved(answer) for answer in answers],
+    }
     columns["missing"] = [[f"{one.head} - {one.relation} - {one.tail}" for one in answer.missing] for answer in answers]
     columns |= {"citations": [len(answer.citations) for answer in answers], "row": positions}
     columns |= {name: rows[name].combine_chunks() for name in ("id", "question", "kind", "hops", "wording_seen")}
@@ -209,7 +214,8 @@ def _ask(strategy: Strategy, rows: pa.Table, positions: Sequence[int], topics: T
     started = time.perf_counter()
     answers = strategy.answer(questions_of(rows, topics))
     log.debug("%s: %d questions in %.1f s", strategy.name, len(answers), time.perf_counter() - started)
-    return score(answers, rows, positions)
+    supported = [settled(answer, strategy.graph).status == "answered" for answer in answers]
+    return score(answers, supported, rows, positions)
 
 
 def _fingerprint(strategy: Strategy, rows: pa.Table, positions: list[int], topics: Topics, identity: str) -> str:

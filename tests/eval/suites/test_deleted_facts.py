@@ -125,7 +125,7 @@ def test_an_oracle_planner_proves_nothing_wrong_and_cogmg_names_each_fact(delete
     assert results["cogmg"].named == COUNT
     assert results["cogmg"].unverified_right == 0, "the oracle remembers no fact here"
     text = deleted_facts_markdown(results)
-    assert f"| cogmg | {COUNT} | {COUNT} | 0 | 0 | {COUNT} | 0 |" in text
+    assert f"| cogmg | {COUNT} | {COUNT} | 0 | 0 | 0 | {COUNT} | 0 |" in text
     assert deleted_facts_markdown({}) == ""
 
 
@@ -133,6 +133,15 @@ def test_what_a_model_remembers_is_proposed_and_never_proved(deleted):
     oracle = Oracle(deleted.rows, deleted.facts)
     result = ask_without_facts(lambda graph: cogmg.Cogmg(cogmg.Config(), graph, Linker(graph), oracle), deleted)
     assert (result.proved, result.abstained, result.unverified_right) == (0, COUNT, COUNT)
+
+
+def test_a_plan_that_asks_something_else_is_told_apart(deleted):
+    oracle = Oracle(deleted.rows)
+    question = deleted.rows["question"][0].as_py()
+    oracle.plans[question] = "count(Director 59 < directed by)"
+    make = lambda graph: plan_execute.PlanExecute(plan_execute.Config(), graph, Linker(graph), oracle)  # noqa: E731
+    result = ask_without_facts(make, deleted, "linked")
+    assert (result.proved, result.proved_wrong, result.misplanned, result.abstained) == (1, 1, 1, COUNT - 1)
 
 
 def test_before_the_deletion_the_same_questions_are_answered(graph, deleted):
@@ -146,13 +155,13 @@ def test_a_real_model_of_random_weights_proves_nothing_wrong(graph, deleted, tmp
     folder = resolve("tiny:llama", cache=tmp_path)
     generator = Generator(load_model(folder, "float32"), load_tokenizer(folder))
     for make in (
-        lambda over: plan_execute.PlanExecute(plan_execute.Config(max_tokens=8), over, Linker(over), generator),
-        lambda over: cogmg.Cogmg(cogmg.Config(plan=plan_execute.Config(max_tokens=8), max_tokens=4), over, Linker(over), generator),
+        lambda over: plan_execute.PlanExecute(plan_execute.Config(max_tokens=24), over, Linker(over), generator),
+        lambda over: cogmg.Cogmg(cogmg.Config(plan=plan_execute.Config(max_tokens=24), max_tokens=4), over, Linker(over), generator),
     ):
         few = SimpleNamespace(graph=deleted.graph, rows=deleted.rows.slice(0, 8), facts=deleted.facts[:8])
         result = ask_without_facts(make, few)
         assert result.questions == 8
-        assert result.proved_wrong <= result.proved
+        assert result.proved_wrong == result.misplanned <= result.proved, "a wrong plan proves what it asks, the deletion nothing"
 
 
 def test_the_policy_abstains_too(deleted):

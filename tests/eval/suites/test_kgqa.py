@@ -44,7 +44,7 @@ class Parrot:
         answers = [("right", "also"), ("also", "wrong"), ()][number % 4]
         ids = [(number, 1000), (1000, 2000), ()][number % 4]
         status = "answered" if answers else "empty"
-        return Answer(strategy=self.name, status=status, answers=answers, ids=ids, plan="a > b", seconds=0.25, citations=(1, 2))
+        return Answer(strategy=self.name, status=status, answers=answers, ids=ids, plan="a > b", seconds=0.25)
 
 
 def make_rows(count=21):
