@@ -172,6 +172,9 @@ class _Response:
         headers = {name.lower(): value for name, value in start.get("headers", [])}
         retry = headers.get(b"retry-after", b"")
         status = int(start["status"])
+        if status == 404:  # routes say it in JSON: this is Serve's own, which knows no application
+            await self.refuse(Refused(503, "the service is starting, or has ended", code="not_serving", retry=2.0))
+            return
         message = self.text.decode("utf-8", "replace").strip() or "refused"
         retries = float(retry) if retry.isdigit() else 1.0 if status == 503 else None
         await self.refuse(Refused(status, message, retry=retries))

@@ -105,7 +105,8 @@ def test_errors_in_plain_text_become_json_with_their_retry_after():
     got = call(edge(text(503, [b"Request dropped ", b"due to backpressure"], headers=[(b"retry-after", b"7")])), scope())
     assert (got.status, got.error["message"], got.header("retry-after")) == (503, "Request dropped due to backpressure", "7")
     assert call(edge(text(408, [b"Request 1 timed out"])), scope()).error["code"] == "timeout"
-    assert call(edge(text(404, [b""])), scope()).error["message"] == "refused"
+    assert call(edge(text(400, [b""])), scope()).error["message"] == "refused"
+    assert call(edge(text(404, [b"Path '/' not found"])), scope()).error["code"] == "not_serving"
     assert call(edge(text(503, [b"gone"])), scope()).header("retry-after") == "1"
 
 
