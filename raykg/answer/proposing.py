@@ -10,17 +10,19 @@ For each pattern the model is asked once, after a few examples, what stands in t
     the known side
     no passage says anything              the model's, how="model": nothing speaks for it
 
-What the model writes is a name and nothing else: it is linked by spelling, compared as text, and never run or put into a query.
+What the model writes is a name and nothing else: it is linked by spelling to a node that fits the relation (`raykg.answer.ranges`), compared
+as text, and never run or put into a query.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from raykg.answer.prompting import Style, worded
 from raykg.answer.question import Missing, Proposed
+from raykg.answer.ranges import Ranges
 from raykg.data.prompts import STOP, closed_book_prompt, one_line, parse_read_answer
 from raykg.kg.linking import fold
 
@@ -38,6 +40,7 @@ EXAMPLES: tuple[tuple[str, str], ...] = (
     (closed_book_prompt("Sony founded in ?"), "1946"),
 )
 _SURE = ("exact", "alias", "folded")
+_CANDIDATES = 10  # nodes of one name that are looked at
 _LONGEST = 200  # characters of a name, as linking has it
 _NOTHING = frozenset(("", "unknown", "none", "nothing", "i do not know", "i dont know", "not known", "n a"))
 
@@ -60,6 +63,11 @@ class Proposer:
     most: int = 3
     tokens: int = 24
     style: Style = "few_shot"
+    ranges: Ranges = field(init=False)
+
+    def __post_init__(self) -> None:
+        """Look at the sides of the graph's relations once."""
+        object.__setattr__(self, "ranges", Ranges(self.graph))
 
     def prompt(self, pattern: Missing) -> str:
         """Return what the model reads."""
@@ -81,7 +89,7 @@ class Proposer:
 
     def _checked(self, pattern: Missing, names: Sequence[str]) -> tuple[Proposed, ...]:
         testimonies = [] if self.witness is None else self.witness.hear(pattern)
-        linked = {name: self._node(name) for name in names}
+        linked = {name: self._node(name, pattern) for name in names}
         said = {node: (name, one) for one in reversed(testimonies) for node, name in one.names.items()}
         if said:
             folded, nodes = {fold(name) for name in names}, set(linked.values())
@@ -94,9 +102,11 @@ class Proposer:
             found = [self._fact(pattern, name, linked[name], beside[name], model=True) for name in names]
         return tuple(fact for fact in found if not self._known(fact))[: self.most]
 
-    def _node(self, name: str) -> int | None:
-        candidates = [one for one in self.linker.link(name, 1) if one.how in _SURE]
-        return candidates[0].node if candidates else None
+    def _node(self, name: str, pattern: Missing) -> int | None:
+        """Return the node that is called so and fits the pattern: of 1971 the year, not the film, where a year is missing."""
+        relation = self.graph.relation(pattern.relation)
+        sure = [one.node for one in self.linker.link(name, _CANDIDATES) if one.how in _SURE]
+        return next((node for node in sure if self.ranges.fits(node, relation, pattern.tail != "?")), None)
 
     def _fact(self, pattern: Missing, name: str, node: int | None, heard: Testimony | None, *, model: bool) -> Proposed:
         ahead = pattern.tail == "?"

@@ -20,10 +20,9 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import TYPE_CHECKING, NamedTuple
 
-import numpy as np
-
 from raykg.answer.passages import Passage, Passages
 from raykg.answer.question import Missing
+from raykg.answer.ranges import Ranges
 from raykg.kg.linking import fold
 from raykg.kg.linking.words import STOP_WORDS, likeness
 
@@ -34,7 +33,6 @@ if TYPE_CHECKING:
 _SURE = ("exact", "alias", "folded")
 _MENTIONS = 200  # names of a passage that are looked at
 _LONGEST = 5000  # characters of a passage that are read; a passage is a paragraph and no book
-_SAMPLE = 1000  # triples of a relation that tell which types it has on a side
 _ALIKE = 0.5  # words with a common stem: "directed" and "director" are 0.75 alike
 _WORD = re.compile(r"\w+")
 _CLAUSE = re.compile(r"[.!?;](?=\s|$)")
@@ -79,7 +77,7 @@ class Witness:
         self.linker = linker
         self.passages = passages
         self.limit = limit
-        self._kinds = lru_cache(maxsize=256)(self._types)
+        self.ranges = Ranges(graph)
         self._cues = lru_cache(maxsize=4096)(self._relations_like)
 
     def hear(self, pattern: Missing) -> list[Testimony]:
@@ -101,28 +99,15 @@ class Witness:
         relation = self.graph.relation(pattern.relation)
         rest = " ".join(fold(text[a:b]) for a, b in _gaps(mine, len(text)))
         said: dict[int, str] = {}
-        rivals = [one for one in named if one not in mine and any(self._fits(other, relation, ahead) for other in one.nodes)]
+        rivals = [one for one in named if one not in mine and any(self.ranges.fits(other, relation, ahead) for other in one.nodes)]
         cues = self._cue_places(text, named)
         for one in named:
-            fitting = [other for other in one.nodes if one not in mine and self._fits(other, relation, not ahead)]
+            fitting = [other for other in one.nodes if one not in mine and self.ranges.fits(other, relation, not ahead)]
             if not fitting or relation not in _cue_of(one, cues, text):
                 continue
             if _nearest(one, mine, [rival for rival in rivals if rival is not one], text):
                 said.setdefault(fitting[0], one.text)
         return Testimony(passage, said, f" {rest} ")
-
-    def _fits(self, node: int, relation: int, at_head: bool) -> bool:
-        """Tell whether a node may stand on a side of a relation."""
-        side = self.graph.forward if at_head else self.graph.backward
-        if int(side.degree([node], relation)[0]):
-            return True
-        kind = self.graph.entities["type"][node].as_py()
-        return kind is not None and kind in self._kinds(relation, at_head)
-
-    def _types(self, relation: int, at_head: bool) -> frozenset[str]:
-        rows = np.flatnonzero(np.asarray(self.graph.relation_ids) == relation)[:_SAMPLE]
-        nodes = np.unique(np.asarray(self.graph.heads if at_head else self.graph.tails)[rows])
-        return frozenset(kind for kind in self.graph.entities["type"].take(nodes).to_pylist() if kind is not None)
 
     def _cue_places(self, text: str, named: Sequence[_Named]) -> list[tuple[int, frozenset[int]]]:
         """Return where words stand that relations are called by, outside names, and which relations."""

@@ -4,6 +4,7 @@ from raykg.answer.passages import Passage, Passages
 from raykg.answer.proposing import Proposer, prompt_words
 from raykg.answer.question import Missing, Proposed
 from raykg.answer.testimony import Witness
+from raykg.kg.build import from_triples
 from raykg.kg.linking import Linker
 from tests.answer.gaps import film_graph_without
 from tests.answer.stubs import Writer
@@ -68,6 +69,21 @@ def test_facts_of_the_graph_are_not_proposed_and_names_are_limited(graph, linker
     cast = Missing("Aliens", "starred actors", "?", head_id=graph.node("f2"))
     assert [one.tail for one in propose(graph, linker, " Sigourney Weaver; John Hurt", pattern=cast)] == ["John Hurt"]
     assert len(propose(graph, linker, " Aa; Bb; Cc; Dd", most=2)) == 2
+
+
+def test_of_nodes_of_one_name_the_one_that_fits_is_meant(tmp_path):
+    triples = [("f1", "release_year", "1971"), ("f2", "release_year", "1980"), ("f3", "directed_by", "p1"), ("f2", "directed_by", "p1")]
+    labels = {"f3": "1971", "f1": "Ann", "f2": "Bob", "p1": "Pat"}
+    types = {"f1": "film", "f2": "film", "f3": "film", "p1": "person"}
+    graph = from_triples(tmp_path, triples, literals={"release_year": "integer"}, labels=labels, types=types)
+    linker = Linker(graph)
+    assert linker.link("1971")[0].node == graph.node("f3")
+    year = propose(graph, linker, " 1971", ["Bob (1971)."], Missing("Bob", "release year", "?", head_id=graph.node("f2")))
+    assert [(one.tail, one.tail_id, one.how) for one in year] == [("1971", graph.node("1971", "integer"), "model and passage")]
+    film = propose(graph, linker, " 1971", pattern=Missing("?", "release year", "1980", tail_id=graph.node("1980", "integer")))
+    assert film[0].head_id == graph.node("f3")
+    nobody = propose(graph, linker, " 1971", pattern=Missing("Ann", "directed by", "?", head_id=graph.node("f1")))
+    assert (nobody[0].tail, nobody[0].tail_id) == ("1971", None), "neither the film nor the year directs"
 
 
 def test_the_missing_side_may_be_the_head(graph, linker):
