@@ -5,7 +5,7 @@
     GET  /v1/kg/entities?q=ridley                           read      nodes by name
     GET  /v1/kg/subgraph?node=17&hops=1                     read      what stands around a node
     POST /v1/kg/query {"sparql": "SELECT ..."}              read      read-only SPARQL, within a budget
-    GET  /v1/kg/proposals, POST {"head", "relation", ...}   propose   facts for review
+    GET  /v1/kg/proposals, POST {"head", "relation", ...}   propose   facts for review; reviewers list them too
     POST /v1/kg/proposals/{id}/accept, /reject              review
     POST /v1/kg/triples {"add": [...], "retract": [...]}    review    edits without a proposal
     GET  /v1/kg/snapshots; POST makes the next version      read; admin
@@ -45,6 +45,14 @@ Reader = Annotated[Caller, Depends(needs("read"))]
 Proposer = Annotated[Caller, Depends(needs("propose"))]
 Reviewer = Annotated[Caller, Depends(needs("review"))]
 Admin = Annotated[Caller, Depends(needs("admin"))]
+
+
+def _proposer_or_reviewer(request: Request) -> Caller:
+    caller: Caller = request.state.caller
+    return caller if "propose" in caller.scopes else needs("review")(request)
+
+
+Lister = Annotated[Caller, Depends(_proposer_or_reviewer)]
 
 
 class EditableGraph(GraphInUse, Protocol):
@@ -122,7 +130,7 @@ def _add_proposals(router: APIRouter, graph: GraphInUse) -> None:
     @router.get("/v1/kg/proposals")
     async def proposals(
         request: Request,
-        caller: Proposer,
+        caller: Lister,
         status: Annotated[str | None, Query(max_length=20)] = None,
         limit: Annotated[int, Query(ge=1, le=1000)] = 100,
     ) -> dict[str, Any]:

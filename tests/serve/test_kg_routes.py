@@ -178,7 +178,7 @@ def test_snapshots_are_made_and_listed(service, films):
     ("scope", "calls"),
     [
         ("read", [("get", "entities?q=a"), ("get", "subgraph?node=0"), ("get", "snapshots"), ("post", "query")]),
-        ("propose", [("get", "proposals"), ("post", "proposals")]),
+        ("propose", [("post", "proposals")]),
         ("review", [("post", "proposals/p1/accept"), ("post", "proposals/p1/reject"), ("post", "triples")]),
         ("admin", [("post", "snapshots")]),
     ],
@@ -189,6 +189,12 @@ def test_each_route_needs_its_scope(service, scope, calls):
     for method, path in calls:
         refused = service.get(path, 403) if method == "get" else service.post(path, bodies.get(path, {}), 403)
         assert refused["code"] == "forbidden" and repr(scope) in refused["message"]
+
+
+def test_proposals_are_listed_for_those_who_make_and_those_who_review_them(service):
+    for scopes, status in ((["propose"], 200), (["review"], 200), (["read", "ask", "admin"], 403)):
+        service.scopes = frozenset(scopes)
+        service.get("proposals", status)
 
 
 def test_a_fixed_version_can_be_read_and_not_changed(tmp_path, films):

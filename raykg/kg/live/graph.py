@@ -33,7 +33,7 @@ from raykg.kg.live.linker import LiveLinker
 from raykg.kg.live.log import EditLog, read_log
 from raykg.kg.live.opening import base_opener, newest_base
 from raykg.kg.live.overlay import LiveView
-from raykg.kg.live.proposals import MOST_EVIDENCE, OPEN, Proposal, Proposals, decided
+from raykg.kg.live.proposals import MOST_EVIDENCE, OPEN, Proposal, Proposals, decided, fresh_evidence, refuse_much
 from raykg.kg.live.records import Record, body_hash
 from raykg.kg.live.requests import Wanted, checked_evidence, checked_names, checked_text, refuse_clashing_relations, resolve
 from raykg.kg.live.state import LiveState
@@ -235,6 +235,7 @@ class LiveGraph:
         """
         checked_text(who, "who", 200)
         kept, pieces = checked_names(names), [checked_evidence(piece) for piece in evidence][:MOST_EVIDENCE]
+        refuse_much(pieces, kept)
         body = body_hash(["propose", head, relation, tail, datatype, pieces, allow_new, kept])
         with self._lock:
             if (known := self._known(key, body)) is not None:
@@ -245,8 +246,7 @@ class LiveGraph:
                 return Proposal("", fact, "duplicate", who, _now())
             waiting = self._proposals.pending_for(fact)
             if waiting is not None:
-                known_pieces = [piece["what"] for piece in waiting.evidence]
-                fresh = [piece for piece in pieces if piece not in known_pieces][: MOST_EVIDENCE - len(known_pieces)]
+                fresh = fresh_evidence(waiting, pieces)
                 if fresh or key is not None:
                     self._append({"kind": "support", "who": who, "when": _now(), "id": waiting.id, "evidence": fresh}, key, body)
                 return self.proposal(waiting.id)

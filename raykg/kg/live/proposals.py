@@ -5,7 +5,8 @@ A proposal may leave one side open, `?`: then the reviewer who accepts it says w
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+import json
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from typing import Any, Literal
 
@@ -17,6 +18,7 @@ Status = Literal["pending", "accepted", "rejected", "duplicate"]
 STATUSES: tuple[Status, ...] = ("pending", "accepted", "rejected", "duplicate")
 OPEN = "?"
 MOST_EVIDENCE = 20  # pieces of one proposal; the same question asked a thousand times adds nothing
+MOST_TEXT = 20_000  # characters of evidence and names in one request
 
 
 @dataclass(frozen=True, slots=True)
@@ -140,6 +142,23 @@ def decided(proposal: Proposal, who: str, decision: Status) -> bool:
     if proposal.reviewer == who and proposal.status == decision:
         return True
     raise ReviewConflict(f"proposal {proposal.id}: {proposal.reviewer} has {proposal.status} it already, at {proposal.reviewed}")
+
+
+def refuse_much(pieces: Sequence[object], names: Mapping[str, Any]) -> None:
+    """Refuse a proposal that says more than a reviewer would read; proposals wait in memory.
+
+    Raises:
+        LiveError: evidence and names are too long.
+    """
+    if (size := len(json.dumps([*pieces, names]))) > MOST_TEXT:
+        raise LiveError(f"evidence, names: {size:,} characters, at most {MOST_TEXT:,} together are taken; cite the source instead")
+
+
+def fresh_evidence(waiting: Proposal, pieces: Sequence[object]) -> list[object]:
+    """Return the pieces that a waiting proposal does not have yet, as far as it has room."""
+    known = [piece["what"] for piece in waiting.evidence]
+    fresh = [piece for piece in pieces if piece not in known][: max(MOST_EVIDENCE - len(known), 0)]
+    return fresh if len(json.dumps([known, fresh])) <= 2 * MOST_TEXT else []
 
 
 def _evidence(record: Record, pieces: Iterable[object]) -> tuple[Mapping[str, Any], ...]:

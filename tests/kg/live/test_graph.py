@@ -249,6 +249,13 @@ def test_a_flood_of_proposals_ends(live, monkeypatch):
     for number in range(50):
         live.propose("Alien", "has genre", "g0", who="m", evidence=[f"piece {number}"])
     assert len(live.proposal("p1").evidence) == 20
+    live.reject("p2", "ann")
+    long = live.propose("Alien", "has genre", "g5", who="m", evidence=["x" * 9000] * 2)
+    for letter in "abcdef":
+        long = live.propose("Alien", "has genre", "g5", who="m", evidence=[letter * 9000])
+    assert sum(len(piece["what"]) for piece in long.evidence) <= 40_000 and len(long.evidence) > 2
+    with pytest.raises(LiveError, match="at most 20,000 together are taken"):
+        live.propose("Alien", "has genre", "g6", who="m", evidence=["x" * 9000] * 3)
     for evidence in ([3], [{"a": []}], ["\0"]):
         with pytest.raises(LiveError, match="evidence"):
             live.propose("Alien", "has genre", "g0", who="m", evidence=evidence)
