@@ -3,12 +3,13 @@ import time
 from concurrent.futures import ThreadPoolExecutor
 
 import httpx
+import psutil
 import pytest
 
 
 @pytest.fixture(scope="module")
 def client(service):
-    with httpx.Client(base_url=service.url, timeout=30) as client:
+    with httpx.Client(base_url=service.url, timeout=60) as client:
         yield client
 
 
@@ -132,3 +133,21 @@ def test_every_log_line_of_a_request_has_its_id(client, service):
     ]
     mine = [line for line in lines if line.get("request_id") == "look-for-me"]
     assert any(line["message"] == "POST /v1/answers 200" and line["caller"] == "anonymous" for line in mine), lines[-3:]
+
+
+def test_a_request_outlives_the_replica_that_had_it(client):
+    """kill -9 in the middle of an answer: the gateway asks again, and the client sees nothing but a slower answer."""
+    replicas = [
+        process
+        for process in psutil.process_iter(["cmdline"])
+        if "ServeReplica:raykg:model-films" in " ".join(process.info["cmdline"] or ())
+    ]
+    own = [process for process in replicas if psutil.Process().pid in {parent.pid for parent in process.parents()}]
+    assert len(own) == 1, replicas
+    with ThreadPoolExecutor(1) as pool:
+        asked = pool.submit(ask, client, "wait 2 who directed Alien?")
+        time.sleep(1.0)
+        own[0].kill()
+        got = asked.result()
+    assert got.status_code == 200 and got.json()["text"] == "Ridley Scott"
+    assert 'raykg_retried_total{model="films"}' in client.get("/metrics").text

@@ -151,10 +151,15 @@ def test_paths_and_methods(client, method, path, status):
 @pytest.mark.parametrize(
     "sparql",
     [
-        "INSERT DATA { <a> <b> <c> }", "DROP ALL", "LOAD <file:///etc/passwd>", "SELECT * WHERE { SERVICE <http://127.0.0.1:1/> { ?s ?p ?o } }",
-        "SELECT * FROM <file:///etc/passwd> WHERE { ?s ?p ?o }", "nonsense", "SELECT " + "(1 AS ?a) " * 900 + "{}",
+        "INSERT DATA { <a> <b> <c> }",
+        "DROP ALL",
+        "LOAD <file:///etc/passwd>",
+        "SELECT * WHERE { SERVICE <http://127.0.0.1:1/> { ?s ?p ?o } }",
+        "SELECT * FROM <file:///etc/passwd> WHERE { ?s ?p ?o }",
+        "nonsense",
+        "SELECT " + "(1 AS ?a) " * 900 + "{}",
     ],
-)  # fmt: skip
+)
 def test_sparql_reads_this_graph_and_nothing_else(client, sparql):
     got = client.post("/v1/kg/query", json={"sparql": sparql})
     assert got.status_code == 400, got.text
