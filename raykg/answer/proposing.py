@@ -10,8 +10,8 @@ For each pattern the model is asked once, after a few examples, what stands in t
     the known side
     no passage says anything              the model's, how="model": nothing speaks for it
 
-What the model writes is a name and nothing else: it is linked by spelling to a node that fits the relation (`raykg.answer.ranges`), compared
-as text, and never run or put into a query.
+What the model writes is a name and nothing else: it is linked by spelling to a node that fits the relation (`raykg.answer.ranges`),
+compared as text, and never run or put into a query.
 """
 
 from __future__ import annotations
