@@ -67,7 +67,7 @@ def test_every_canonical_plan_is_accepted(graphs):
         grammar = PlanGrammar.of(graph)
         names = graph.relation_names
         forms = RandomForms(Random(seed), [Entity(name) for name in NAMES], names, names, ["1984", "a ] b", "x", "2000-13-01", "1e999", ""])
-        for _ in range(400):
+        for _ in range(150):
             text = write(forms.form())
             state = walk(grammar, text)
             assert not isinstance(state, int), f"{text!r} stops at {state}"
@@ -105,14 +105,14 @@ PIECES = [
 
 
 @given(st.data())
-@settings(deadline=None, max_examples=600)
+@settings(deadline=None, max_examples=400)
 def test_what_is_accepted_is_parsed_and_what_is_canonical_is_accepted(graphs, data):
     graph = data.draw(st.sampled_from(graphs))
     relations = [*graph.relation_names, *graph.relations["key"].to_pylist()]
     pieces = st.sampled_from([*PIECES, *(f" [{sign} " for sign in COMPARISONS), *(f" {sign} " for sign in COMPARISONS)]) | st.sampled_from(
         relations
     )
-    text = "".join(data.draw(st.lists(pieces, max_size=12))).removeprefix(" ")
+    text = "".join(data.draw(st.lists(pieces, max_size=12))).lstrip(" ")
     grammar = PlanGrammar.of(graph)
     form = parses(text, graph)
     if accepts(grammar, text):
@@ -122,7 +122,7 @@ def test_what_is_accepted_is_parsed_and_what_is_canonical_is_accepted(graphs, da
 
 
 @given(st.data())
-@settings(deadline=None, max_examples=400)
+@settings(deadline=None, max_examples=150)
 def test_from_every_state_the_closing_text_makes_a_plan(graphs, data):
     graph = data.draw(st.sampled_from(graphs))
     asking = data.draw(st.booleans())
