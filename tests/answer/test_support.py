@@ -6,6 +6,7 @@ from raykg.answer.question import Answer
 from raykg.answer.strategies.plan_execute import Config, PlanExecute
 from raykg.answer.support import UNSUPPORTED, cited_nodes, is_proved, settled
 from raykg.kg.linking import Linker
+from raykg.kg.logical_form import bind, parse, prove
 from tests.graphs import film_graph
 
 
@@ -61,9 +62,12 @@ def test_proved_marked_and_missing_answers_are_left_alone(graph):
 
 def test_a_plan_that_only_repeats_a_name_proves_nothing(graph):
     planner = PlanExecute(Config(), graph, Linker(graph), None)
-    echo = planner.run("Alien")
-    assert echo.proof is not None and not is_proved(echo)
+    assert not is_proved(planner.run("Alien"))
+    form = parse("Alien | Aliens", graph)
+    bound = bind(form, {"Alien": graph.node("f1"), "Aliens": graph.node("f2")})
+    echo = said("Alien", "Aliens", proof=prove(bound, graph))
+    assert echo.proof.triples == () and not is_proved(echo)
     answer = settled(echo, graph)
-    assert (answer.status, answer.proof, answer.unverified) == ("empty", None, ("Alien",))
+    assert (answer.status, answer.proof, answer.unverified) == ("empty", None, ("Alien", "Aliens"))
     assert is_proved(planner.run("Alien > directed by")) and is_proved(planner.run("count(Alien > influenced by)"))
     assert not is_proved(planner.run("Alien > influenced by"))
