@@ -38,6 +38,8 @@ class StrictBodies:
         if body:
             kinds = [value for name, value in scope["headers"] if name == b"content-type"]
             check_type(kinds[0] if len(kinds) == 1 else b"")
+            if any(name == b"content-encoding" and value.lower() != b"identity" for name, value in scope["headers"]):
+                raise Refused(415, "send the body as it is: no Content-Encoding is read")
             check_json(body, self.depth)
         await self.app(scope, _first(message, receive), send)
 

@@ -202,7 +202,12 @@ class Answerer:
             model = {"name": self.name, "identity": self.opened.identity}
             record = record_of(question, answer, chosen.graph, model, {name: round(value, 6) for name, value in timings.items()})
             replies.append(self._reply(ask, record))
-        self.graph.propose([(ask, answer) for ask, answer in zip(asks, answers, strict=True)], self.opened.identity)
+        proposing = [(ask, answer) for ask, answer in zip(asks, answers, strict=True) if answer.proposals]
+        if proposing:
+            try:
+                self.graph.propose(proposing, self.name)
+            except Exception:
+                _log.exception("what %d answers propose did not reach the owner of the graph", len(proposing))
         return replies
 
     def _reply(self, ask: Ask, record: dict[str, Any]) -> Reply:

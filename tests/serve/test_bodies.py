@@ -98,6 +98,8 @@ def test_the_layer_hands_the_body_on():
     app = Edge(StrictBodies(echo, 8), 10_000, 5.0)
     assert call(app, scope(headers=[JSON]), [b'{"a"', b": 1}"]).body == b'{"a": 1}'
     assert call(app, scope(headers=[JSON]), [b"{"]).status == 400
+    assert call(app, scope(headers=[JSON, ("content-encoding", "gzip")]), [b"{}"]).status == 415
+    assert call(app, scope(headers=[JSON, ("content-encoding", "identity")]), [b"{}"]).status == 200
     assert call(app, scope(), [b""]).body == b""  # a route says what it misses
     assert call(app, scope(method="GET"), [b""]).status == 200
 
