@@ -17,6 +17,7 @@ import socket
 import statistics
 import subprocess
 import sys
+import tempfile
 import threading
 import time
 import urllib.error
@@ -62,9 +63,10 @@ def read_questions(run: Path, count: int) -> list[str]:
 
 
 def served(given: argparse.Namespace, port: int) -> list[str]:
-    """Return the command of our service; its config is a file beside the run."""
-    config = given.run / "serve_load.yaml"
-    config.write_text(f"models: {{m: {json.dumps(str(given.run))}}}\nstorage: {json.dumps(str(given.run / 'serving'))}\n")
+    """Return the command of our service; config and logs are in a temporary folder."""
+    folder = Path(tempfile.mkdtemp(prefix="serve-load-"))
+    config = folder / "service.yaml"
+    config.write_text(f"models: {{m: {json.dumps(str(given.run.absolute()))}}}\nstorage: {json.dumps(str(folder))}\n")
     size = f"replicas={{count: {given.replicas}, batch: {given.batch}}}"
     code = "import sys; from raykg.cli.main import main; main(sys.argv[1:])"
     return [sys.executable, "-c", code, "serve", str(config), f"http.port={port}", size]
@@ -72,8 +74,7 @@ def served(given: argparse.Namespace, port: int) -> list[str]:
 
 def measure(name: str, command: list[str], url: str, questions: list[str], clients: int) -> tuple[float, list[str | None]]:
     """Start a server, ask it everything, stop it; print its row and return answers a second and the texts."""
-    log = Path(f"/tmp/serve_load_{os.getpid()}.log").open("ab")  # noqa: S108, SIM115
-    process = subprocess.Popen(command, stdout=log, stderr=log)
+    process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     try:
         wait_for(url, process)
         texts: list[str | None] = [None] * len(questions)
