@@ -32,7 +32,7 @@ Kind = Literal["thing", "person", "several"]
 
 MOST = 5  # names that "they" and "those" are replaced by
 _MESSAGES = 16  # the last ones of a history; what was said before them is not meant by "it"
-_LONGEST = 2000  # characters of a message that are read
+_LONGEST = 2000  # characters of a message that are read; a longer question is no follow-up
 _PARTS = 50  # names in a list of answers
 _OWN = 0.5  # score from which a mention is an entity of the question's own; names of question words ("It", "Who") score below 0.2
 _SURE = ("exact", "alias", "folded")
@@ -181,7 +181,7 @@ class _Reader:
 
     def resolved(self, question: str, turns: Sequence[_Turn]) -> Question:
         """Return a question that stands alone; as it is where nothing is to replace or nothing is known to replace it by."""
-        if not turns:
+        if not turns or len(question) > _LONGEST:
             return Question(question)
         last = turns[-1]
         if (swapped := self.swapped(question, last)) is not None:

@@ -150,3 +150,10 @@ def test_a_flood_of_history_costs_little(linker):
     assert isinstance(standalone("who starred in it?", flood, linker), str)
     assert time.perf_counter() - started < 20
     assert standalone("who starred in it?", [*flood, *ALIEN], linker) == "who starred in Alien?"
+
+
+def test_a_long_question_is_left_alone_at_once(linker):
+    started = time.perf_counter()
+    for text in ("and " + "a? " * 50_000 + "x", "who starred in it? " * 5_000):
+        assert standalone(text, ALIEN, linker) == text
+    assert time.perf_counter() - started < 5
