@@ -191,8 +191,9 @@ class Answerer:
         from raykg.answer.record import record_of
 
         started = time.time()
+        linker = self.graph.current()[1]  # before the strategy's graph: a newer graph has all nodes of an older linker
         chosen = self._strategy(strategy)
-        questions = [_question(ask, self.graph.current()[1]) for ask in asks]
+        questions = [_question(ask, linker) for ask in asks]
         answers = chosen.answer(questions)
         seconds = time.time() - started
         replies: list[Reply | Refused] = []
