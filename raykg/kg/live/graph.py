@@ -61,6 +61,7 @@ class LiveGraph:
         self._proposals = Proposals()
         self._keys: dict[str, tuple[str, Record]] = {}
         self._lock = threading.RLock()
+        self._snapshots = threading.Lock()
         self._linker: LiveLinker | None = None
         for record in records:
             self._note(record)
@@ -311,16 +312,16 @@ class LiveGraph:
         Raises:
             KgError: the store cannot be written.
         """
-        view = self.view()
-        own = snapshots.store_of(view.base)
-        made = snapshots.write(view, own if store is None else Path(store))
-        if made.version == view.base.version or (store is not None and Path(store).resolve() != own.resolve()):
-            return made
-        open_index(made)  # now, so that nobody who follows has to wait for it
-        with self._lock:
-            if self._state.base.version == view.base.version:  # else somebody else's snapshot came first
+        with self._snapshots:  # one after another: the store's latest version is the one that the log goes on from
+            view = self.view()
+            own = snapshots.store_of(view.base)
+            made = snapshots.write(view, own if store is None else Path(store))
+            if made.version == view.base.version or (store is not None and Path(store).resolve() != own.resolve()):
+                return made
+            open_index(made)  # now, so that nobody who follows has to wait for it
+            with self._lock:
                 self._append({"kind": "snapshot", "who": "raykg", "when": _now(), "version": made.version, "through": view.sequence})
-        return made
+            return made
 
     # Inside
 

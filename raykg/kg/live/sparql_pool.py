@@ -14,6 +14,7 @@ import os
 import queue
 import shutil
 import threading
+import time
 import uuid
 from contextlib import suppress
 from dataclasses import dataclass
@@ -34,6 +35,7 @@ from raykg.kg.live.sparql_process import SparqlProcess
 
 _LOADING = 3600.0  # seconds that loading a version may take
 _APPLYING = 60.0  # seconds that bringing a copy up to date may take
+_UNUSED = 7 * 86_400  # seconds after which the store of another version goes; every new copy of it counts as a use
 _LINKED = ".sst"  # files of a store that never change
 
 
@@ -181,6 +183,7 @@ class SparqlPool:
                 if "done" not in answer:
                     raise LiveError(f"sparql: version {base.version} cannot be loaded: {answer}")
                 scratch.rename(target)
+                _forget(self.folder.expanduser(), base.version)
             finally:
                 statements.unlink(missing_ok=True)
                 shutil.rmtree(scratch, ignore_errors=True)
@@ -229,6 +232,15 @@ def _sweep(folder: Path) -> None:
         owner = left.name.split("-")[1]
         if owner.isdigit() and not _runs(int(owner)):
             shutil.rmtree(left, ignore_errors=True) if left.is_dir() else left.unlink(missing_ok=True)
+
+
+def _forget(folder: Path, version: str) -> None:
+    """Remove the stores of other versions that nobody has asked for a week."""
+    for other in folder.iterdir():
+        if other.is_dir() and other.name != version and time.time() - other.stat().st_mtime > _UNUSED:
+            _sweep(other)
+            if not list(other.glob("copy-*")):
+                shutil.rmtree(other, ignore_errors=True)
 
 
 def _runs(pid: int) -> bool:

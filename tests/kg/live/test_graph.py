@@ -357,6 +357,19 @@ def test_edits_that_come_during_a_snapshot_are_over_the_new_version(tmp_path, fi
         assert "meanwhile" in found and "before" not in found and view.version == f"{made.version}+4"
 
 
+def test_snapshots_at_the_same_time_come_one_after_another(tmp_path, films, live):
+    live.add("Alien", "has genre", "first", who="ann")
+    threads = [threading.Thread(target=live.snapshot) for _ in range(3)]
+    for number, thread in enumerate(threads):
+        thread.start()
+        live.add("Alien", "has genre", f"more{number}", who="ann")
+    for thread in threads:
+        thread.join()
+    latest = KnowledgeGraph.open(films.root.parent.parent)
+    assert live.view().base.version == latest.version
+    assert facts_of(LiveGraph.open(tmp_path / "live", latest, owner=False).view()) == facts_of(live.view())
+
+
 def test_a_log_that_lost_its_version_or_is_of_another_graph_says_so(tmp_path, films, live):
     live.add("Alien", "has genre", "x", who="ann")
     made = live.snapshot()

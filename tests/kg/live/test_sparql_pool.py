@@ -132,3 +132,11 @@ def test_copies_of_dead_processes_are_swept(tmp_path, pool, films):
     pool.query(films, ALIENS)
     assert not (folder / f"copy-{2**22 - 3}-x").exists() and (folder / f"copy-{os.getpid()}-x").exists()
     (folder / f"copy-{os.getpid()}-x").rmdir()
+
+
+def test_stores_that_nobody_asks_for_a_week_go(tmp_path, pool, films):
+    for name, age in (("old", 8), ("young", 1)):
+        (tmp_path / "cache" / name / "base").mkdir(parents=True)
+        os.utime(tmp_path / "cache" / name, (time.time() - age * 86_400,) * 2)
+    pool.query(films, ALIENS)
+    assert sorted(path.name for path in (tmp_path / "cache").iterdir() if path.is_dir()) == sorted([films.version, "young"])
