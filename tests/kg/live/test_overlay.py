@@ -128,6 +128,31 @@ def retrieval_agrees(view, graph, rng):
         assert str(found) == str(expected)
 
 
+def test_ranking_facts_and_walking_tables_run_on_a_view(tmp_path):
+    from raykg.data.ground import fact_texts
+    from raykg.data.steps import StepTable
+    from raykg.kg.relevance import rank_triples
+
+    add = [
+        Fact("f1", "directed_by", "Dan O'Bannon"),
+        Fact("f9", "directed_by", "ridley_scott"),
+        Fact("f9", "release_year", "2000", "integer"),
+    ]
+    view = films_view(tmp_path / "films", [Fact("f1", "has_genre", "horror")], add)
+    graph = built(tmp_path / "scratch", facts_of(view), view)
+    question, said, groups = "when were the films by Ridley Scott released?", [], []
+    for one in (view, graph):
+        node = one.node("ridley_scott")
+        found = KHop().retrieve(one, [node]).triple_ids
+        ranked = fact_texts(one, found[rank_triples(one, found, question, [node])])
+        said.append(sorted(ranked[:6]))
+        table = StepTable(one)
+        step = table.number(one.relation_names[one.relation("directed_by")], forward=False)
+        groups.append(sorted(table.expand(table.find(np.array([node]), np.array([step])))[1].tolist()))
+    assert groups[0] == groups[1] and len(groups[0]) == 3
+    assert len(said[0]) == len(said[1]) == 6 and any("f9" in text or "2000" in text for text in said[0])
+
+
 def films_view(folder, retract=(), add=()):
     base = film_graph(folder)
     changes = Changes(base)
