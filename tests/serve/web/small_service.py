@@ -21,9 +21,8 @@ from raykg.answer.strategies.plan_execute import Config, PlanExecute
 from raykg.kg.graph import KnowledgeGraph
 from raykg.kg.live.errors import Contradiction
 from raykg.kg.live.graph import LiveGraph
-from raykg.kg.retrieval import RetrievalBudget
-from raykg.kg.retrieval.khop import Config as KHopConfig
-from raykg.kg.retrieval.khop import KHop
+from raykg.kg.live.proposals import Proposal
+from raykg.serve.kg_views import around, entity_rows, facts_in_words
 from raykg.serve.pages import add_page
 
 PAUSE = 0.02  # seconds between two pieces of a streamed answer
@@ -53,17 +52,10 @@ class SmallService:
         return record_of(question, answer, graph, {"name": "plans", "identity": "none"}, {"total": 0.1})
 
     def subgraph(self, node: int, hops: int, limit: int) -> dict[str, Any]:
-        found = KHop(KHopConfig(hops=hops)).retrieve(self.graph, [node], RetrievalBudget(returned=limit))
-        edges = [(int(triple), *self.graph.triple(triple)) for triple in found.triple_ids]
-        nodes = sorted({node, *(end for _, head, _, tail in edges for end in (head, tail))})
-        names = self.graph.relation_names
-        return {
-            "nodes": [_entity(self.graph, one) for one in nodes],
-            "edges": [
-                {"triple": triple, "head": head, "relation": names[relation], "tail": tail} for triple, head, relation, tail in edges
-            ],
-            "kg": kg_of(self.graph),
-        }
+        return around(self.graph, node, hops, limit) | {"kg": kg_of(self.graph)}
+
+    def shown(self, proposal: Proposal) -> dict[str, Any]:
+        return facts_in_words(self.graph, proposal.to_dict()) | {"kg": kg_of(self.graph)}
 
     def _add_routes(self) -> None:
         app = self.app
@@ -91,7 +83,7 @@ class SmallService:
 
         @app.get("/v1/kg/entities")
         def entities(q: str, limit: int = 10):
-            found = [self.graph_entity(candidate.node) for candidate in self.live.linker().link(q, limit)]
+            found = entity_rows(self.graph, self.live.linker(), q, limit)
             return {"entities": found, "kg": kg_of(self.graph)}
 
         @app.get("/v1/kg/subgraph")
@@ -100,28 +92,24 @@ class SmallService:
 
         @app.get("/v1/kg/proposals")
         def proposals(status: str | None = None):
-            return {"proposals": [one.to_dict() for one in self.live.proposals(status)], "kg": kg_of(self.graph)}
+            return {"proposals": [self.shown(one) for one in self.live.proposals(status)], "kg": kg_of(self.graph)}
 
         @app.post("/v1/kg/proposals")
         def propose(body: dict[str, Any]):
             evidence = [body["evidence"]] if body.get("evidence") else []
-            return self.live.propose(body["head"], body["relation"], body["tail"], who="ann", evidence=evidence).to_dict()
+            return self.shown(self.live.propose(body["head"], body["relation"], body["tail"], who="ann", evidence=evidence))
 
         @app.post("/v1/kg/proposals/{name}/accept")
         def accept(name: str, body: dict[str, Any]):
             try:
-                return self.live.accept(name, "bea", **body).to_dict() | {"kg": kg_of(self.graph)}
+                return self.shown(self.live.accept(name, "bea", **body))
             except Contradiction as error:
                 refused = {"message": str(error), "type": "invalid_request_error", "param": None, "code": "contradiction"}
                 return JSONResponse({"error": refused}, 409)
 
         @app.post("/v1/kg/proposals/{name}/reject")
         def reject(name: str, body: dict[str, Any]):
-            return self.live.reject(name, "bea", **body).to_dict() | {"kg": kg_of(self.graph)}
-
-    def graph_entity(self, node: int) -> dict[str, Any]:
-        degree = int(self.graph.forward.degree([node])[0] + self.graph.backward.degree([node])[0])
-        return _entity(self.graph, node) | {"key": self.graph.key(node), "description": None, "degree": degree}
+            return self.shown(self.live.reject(name, "bea", **body))
 
     async def _pieces(self, record: dict[str, Any]):
         def chunk(delta: dict[str, str], **more: Any) -> str:
@@ -139,10 +127,6 @@ class SmallService:
                 return
         yield chunk({}, raykg=record)
         yield "data: [DONE]\n\n"
-
-
-def _entity(graph: KnowledgeGraph, node: int) -> dict[str, Any]:
-    return {"node": node, "label": graph.label(node), "type": graph.entities["type"][node].as_py()}
 
 
 @contextmanager

@@ -19,6 +19,7 @@ def test_hostile_labels_are_shown_as_text(hostile_service: SmallService, open_pa
         turn = ask(page, '"<script>alert(2)</script>" < plays in')
         assert turn.locator(".words").inner_text() == HOSTILE
         assert turn.locator(".chips button").inner_text() == HOSTILE
+        assert drawn(page) == {"nodes": 2, "facts": 1}
         click_node(page, graph.node("film"))
         page.wait_for_selector("#chosen h3")
         assert page.locator("#chosen h3").inner_text() == "<script>alert(2)</script>"
@@ -28,7 +29,7 @@ def test_hostile_labels_are_shown_as_text(hostile_service: SmallService, open_pa
         asked = ask(page, HOSTILE)
         assert asked.locator("h3").inner_text() == HOSTILE
         assert page.locator("main img, main script, main iframe").count() == 0
-        assert drawn(page)["nodes"] >= 1 and not scrolls_sideways(page)
+        assert not scrolls_sideways(page)
 
 
 def test_everything_is_reached_by_keyboard_alone(page):
