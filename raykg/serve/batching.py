@@ -53,6 +53,7 @@ class BatchedCalls(Generic[Asked, Answered]):
         """Return the answer to one call; raises what its batch raised."""
         running = asyncio.get_running_loop()
         if self._loop is None or self._loop.done():
+            self._arrived = asyncio.Event()  # one that was waited for belongs to its event loop
             self._loop = running.create_task(self._work())
         call = _Call(key, asked, running.create_future())
         self._waiting.append(call)

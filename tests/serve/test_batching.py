@@ -114,6 +114,13 @@ def test_one_batch_runs_at_a_time_and_the_loop_stays_free():
     assert asyncio.run(main()) > 10
 
 
+def test_another_event_loop_may_go_on():
+    calls = batched(lambda key, asked: list(asked))
+    for number in range(3):
+        assert asyncio.run(calls.call("a", number)) == number
+        assert calls._loop.done() and (calls._loop.cancelled() or calls._loop.exception() is None)
+
+
 def test_a_free_replica_waits_a_moment_for_more():
     batches = []
 
