@@ -5,9 +5,12 @@ from __future__ import annotations
 import json
 import urllib.request
 
+import pytest
+
 from tests.serve.web.acts import ask, click_node, drawn, nodes_of
 
 QUESTION = "who directed Alien?"
+pytestmark = pytest.mark.usefixtures("browser")  # first: without one no service is started
 
 
 def post(service, path: str, body: dict) -> dict:
