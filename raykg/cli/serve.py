@@ -52,7 +52,8 @@ def run_serve(cfg: ServeConfig, stop: threading.Event | None = None) -> None:
     check_port(cfg)
     logs = Path(cfg.storage) / "logs"
     log = logs / "driver.log"
-    start_ray(cfg, logs)
+    with printing_to(log):
+        start_ray(cfg, logs)
     stop = stop or threading.Event()
     with _stopping(stop):
         print(f"loading {', '.join(cfg.models)} (logs in {logs})", flush=True)
