@@ -4,9 +4,10 @@
     python benchmarks/constrained_decoding.py runs/quickstart      # the model of a run, on the run's own test questions
     python benchmarks/constrained_decoding.py runs/quickstart --questions 64 --repeats 3
 
-Printed for each way: seconds, tokens a second, how many texts are plans with a relation; then how long a token takes beside an unconstrained one, by
-the clock and by the time of choosing alone, which a noisy machine disturbs less. The ways alternate, since the speed of a shared machine
-drifts, and the time of a way is its best. One thread, so that nothing depends on how well threads share the cores.
+Printed for each way: seconds, tokens a second, how many texts are plans with a relation; then how long a token takes beside an
+unconstrained one, by the clock and by the time of choosing alone, which a noisy machine disturbs less. The ways alternate, since
+the speed of a shared machine drifts, and the time of a way is its best. One thread, so that nothing depends on how well threads
+share the cores.
 """
 
 from __future__ import annotations
