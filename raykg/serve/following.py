@@ -31,6 +31,7 @@ if TYPE_CHECKING:
 
 _log = logging.getLogger("ray.serve")
 _POLL = 10.0  # seconds that the owner may keep a follower waiting
+_LATE = 5.0  # seconds beyond that after which it is asked again
 _STARTING = 120.0  # seconds until the owner has replayed its log
 _PAUSE = 0.2  # seconds before the owner is asked again after a failure
 _LOOK = 0.002  # seconds between looks for a version that is awaited
@@ -168,7 +169,7 @@ class FollowedGraph:
 
         while not self._ended.is_set():
             try:
-                records = ray.get(self._owner.changes.remote(self._follower.sequence, _POLL), timeout=_POLL + _STARTING)
+                records = ray.get(self._owner.changes.remote(self._follower.sequence, _POLL), timeout=_POLL + _LATE)
                 if records and records[0].get("sequence") is None:
                     raise DamagedLog("the owner's log is shorter than what was followed")
                 if records:

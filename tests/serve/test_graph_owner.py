@@ -119,7 +119,7 @@ def test_edits_reach_every_process_and_survive_the_owners_death(tmp_path, films,
     here = FollowedGraph(str(tmp_path / "live"), films, ["release year"])
     there = Replica.remote(str(tmp_path / "live"), films)
     try:
-        assert ray.get(there.ready.remote()) == films.version
+        assert ray.get(there.ready.remote(), timeout=120) == films.version
 
         async def work():
             took = []
@@ -161,7 +161,7 @@ def test_edits_reach_every_process_and_survive_the_owners_death(tmp_path, films,
             assert version.startswith(made["version"]) and "g31" in await there.genres.remote(version)
             await here.reach(f"{films.version}+3")
 
-        asyncio.run(work())
+        asyncio.run(asyncio.wait_for(work(), 150))
     finally:
         here.close()
         ray.kill(there)
