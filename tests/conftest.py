@@ -16,7 +16,7 @@ os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
 # No test may look for a model or a data set on the network.
 os.environ["HF_HUB_OFFLINE"] = "1"
 
-LOGICAL_CPUS = 4  # two training workers, and two left for the Ray Data pipelines that feed them
+LOGICAL_CPUS = 8  # two training workers, two for Ray Data, two for the service, two that a killed controller leaves reserved
 
 
 @pytest.fixture(scope="session")

@@ -6,6 +6,8 @@ import os
 import subprocess
 import sys
 
+from tests.conftest import LOGICAL_CPUS
+
 
 def test_ray_has_spare_cpus_and_workers_with_one_thread(ray_session):
     import ray
@@ -14,7 +16,7 @@ def test_ray_has_spare_cpus_and_workers_with_one_thread(ray_session):
     def threads() -> str:
         return os.environ["OMP_NUM_THREADS"]
 
-    assert ray.cluster_resources()["CPU"] == 4
+    assert ray.cluster_resources()["CPU"] == LOGICAL_CPUS
     assert ray.get(threads.remote()) == "1"
 
 

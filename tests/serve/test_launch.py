@@ -3,6 +3,7 @@ import pytest
 from raykg.config.load import from_dict
 from raykg.serve.launch import ServiceError, address_of, first_words, start_ray
 from raykg.serve.serve_config import ServeConfig
+from tests.conftest import LOGICAL_CPUS
 
 
 def config(**settings):
@@ -31,5 +32,7 @@ def test_the_first_words_can_be_run():
 
 def test_replicas_that_do_not_fit_are_refused_with_the_arithmetic(ray_session, tmp_path):
     cfg = config(replicas={"count": 9, "cpus": 2.0})
-    with pytest.raises(ServiceError, match="1 models x 9 replicas x 2 CPUs = 18, Ray has 4: lower replicas.count or replicas.cpus"):
+    with pytest.raises(
+        ServiceError, match=f"1 models x 9 replicas x 2 CPUs = 18, Ray has {LOGICAL_CPUS}: lower replicas.count or replicas.cpus"
+    ):
         start_ray(cfg, tmp_path / "logs")
