@@ -16,7 +16,7 @@ os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
 # No test may look for a model or a data set on the network.
 os.environ["HF_HUB_OFFLINE"] = "1"
 
-LOGICAL_CPUS = 8  # two training workers, two for Ray Data, two for the service, two that a killed controller leaves reserved
+LOGICAL_CPUS = 6  # two training workers, two for the Ray Data pipelines that feed them, two for the replicas of a service
 
 
 @pytest.fixture(scope="session")

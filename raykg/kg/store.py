@@ -184,10 +184,17 @@ def point_to(store: Path, version: str) -> None:
     write_atomically(store / "latest", version + "\n")
 
 
-def write_atomically(path: Path, text: str) -> None:
-    """Write a small text file so that readers see the old or the new content and never a part."""
+def write_atomically(path: Path, text: str, mode: int = 0o666) -> None:
+    """Write a small text file so that readers see the old or the new content and never a part.
+
+    Args:
+        path: the file; its folder exists.
+        text: its new content.
+        mode: who may do what with it, less what the umask forbids; 0o600 for secrets.
+    """
     scratch = path.with_name(f".{path.name}.{uuid.uuid4().hex}")  # not a temporary file of Python's: those only their owner may read
     try:
+        scratch.touch(mode, exist_ok=False)
         with scratch.open("w", encoding="utf-8") as file:
             file.write(text)
             file.flush()

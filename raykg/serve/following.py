@@ -11,10 +11,13 @@ A thread waits for the owner's records and applies them; it survives the owner's
 from __future__ import annotations
 
 import asyncio
+import json
 import logging
 import threading
 import time
 from collections.abc import Mapping, Sequence
+from concurrent.futures import Future
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from raykg.kg.live.errors import DamagedLog
@@ -143,7 +146,12 @@ class FollowedGraph:
         return done["result"], done["version"]
 
     def propose(self, answered: Sequence[tuple[Any, Any]], model: str) -> None:
-        """Hand what answers propose to the owner, without waiting for it; `answered` pairs what was asked with its answer."""
+        """Hand what answers propose to the owner, without waiting for it; what it does not take is logged.
+
+        Args:
+            answered: pairs of what was asked and its answer.
+            model: whose answers they are.
+        """
         graph = self._pair[0]
         for asked, answer in answered:
             for proposed in answer.proposals:
@@ -151,7 +159,8 @@ class FollowedGraph:
                 evidence |= {"source": proposed.source} if proposed.source else {}
                 evidence |= {"text": proposed.evidence[:4000]} if proposed.evidence else {}
                 fact = {"relation": proposed.relation, **_side(graph, "head", proposed), **_side(graph, "tail", proposed)}
-                self._owner.call.remote("propose", fact | {"who": f"model {model}"[:200], "evidence": [evidence]})
+                asking = self._owner.call.remote("propose", fact | {"who": f"model {model}"[:200], "evidence": [evidence]})
+                asking.future().add_done_callback(partial(_heed, fact))
 
     def close(self) -> None:
         """Follow no more."""
@@ -197,6 +206,14 @@ class FollowedGraph:
             self._owner = graph_owner(*self._begin)
         except Exception as error:
             _log.warning("the owner of the live graph cannot be found: %s", str(error).splitlines()[:1])
+
+
+def _heed(fact: Mapping[str, str], asking: Future[Any]) -> None:
+    """Log a proposal that the owner did not take."""
+    lost = asking.exception()
+    refused = {"message": str(lost)} if lost else asking.result().get("refused")
+    if refused:
+        _log.warning("not proposed: %s: %s", json.dumps(fact, ensure_ascii=False), refused["message"].partition("\n")[0])
 
 
 def _side(graph: LiveView, side: str, proposed: Any) -> dict[str, str]:  # noqa: ANN401 - a Proposed of any strategy

@@ -26,6 +26,7 @@ from typing import Any
 from filelock import FileLock
 
 from raykg.config.errors import RaykgError
+from raykg.kg.store import write_atomically
 
 SCOPES = ("ask", "read", "propose", "review", "admin")
 _FORMAT = "raykg.keys/1"
@@ -236,13 +237,7 @@ def _read(path: Path) -> dict[str, Key]:
 def _write(path: Path, keys: dict[str, Key]) -> None:
     """Replace the file as a whole, durably, readable by its owner only."""
     text = json.dumps({"format": _FORMAT, "keys": [asdict(key) for key in keys.values()]}, indent=1, ensure_ascii=False) + "\n"
-    partial = path.with_name(f".{path.name}.{secrets.token_hex(4)}")
-    partial.touch(0o600, exist_ok=False)
-    with partial.open("w", encoding="utf-8") as stream:
-        stream.write(text)
-        stream.flush()
-        os.fsync(stream.fileno())
-    partial.replace(path)
+    write_atomically(path, text, mode=0o600)
 
 
 class Audit:

@@ -23,10 +23,12 @@ import threading
 import time
 import traceback
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 from raykg.config.errors import RaykgError
+from raykg.kg.store import write_atomically
 from raykg.train.errors import TrainError
 from raykg.train.settings import ResourcesConfig
 
@@ -34,6 +36,7 @@ _log = logging.getLogger(__name__)
 _OBJECT_STORE = 1 << 30  # bytes; token batches are small, and Ray's default of 30 % of the memory is the model's
 _POLL = 0.3  # seconds between looks at metrics.jsonl
 _FAILURE = "failure.json"
+_PLACES = "placement-group.json"
 _API_SERVER = "RAY_API_SERVER_ADDRESS"  # unlike RAY_ADDRESS it does not change what ray.init() joins
 _NOBODY = "http://127.0.0.1:9"  # the discard port: refused at once
 _NOT_RETRIED = (RaykgError, TypeError, ValueError, LookupError, AttributeError, ImportError, NotImplementedError)
@@ -128,6 +131,7 @@ def fit(function: str, arguments: Arguments, resources: ResourcesConfig, folder:
         if not _controller_lost(error):
             raise TrainError(f"training failed: {_last_line(error)} (details in {folder / 'logs'}; the same command resumes)") from error
         _log.warning("Ray Train's controller was lost; starting it again from the newest checkpoint")
+        _release_places(folder, name)
     raise TrainError(f"training failed: Ray Train's controller was lost {resources.max_failures + 1} times (details in {folder / 'logs'})")
 
 
@@ -253,6 +257,8 @@ def _worker(config: dict[str, Any]) -> None:
     if _failure(folder, config["attempt"]) is not None:
         return  # Ray Train starts the group again after any error; this one would only happen again
     _redirect(folder / "logs" / f"worker-{rank}.log")
+    if rank == 0:
+        _note_places(folder, config["attempt"])
     _pin(config["threads"])
     _take_device()
     try:
@@ -267,6 +273,30 @@ def _worker(config: dict[str, Any]) -> None:
     finally:
         sys.stdout.flush()
         sys.stderr.flush()
+
+
+def _note_places(folder: Path, attempt: str) -> None:
+    """Write down which placement group the workers stand in."""
+    import ray.util
+
+    group = ray.util.get_current_placement_group()
+    if group is not None:
+        write_atomically(folder / "logs" / _PLACES, json.dumps({"attempt": attempt, "group": group.id.hex()}) + "\n")
+
+
+def _release_places(folder: Path, attempt: str) -> None:
+    """Give back the places that a lost controller's workers had.
+
+    Ray keeps them reserved until this driver ends, because the cleaner that Ray Train starts for the purpose needs a dashboard to notice
+    that the controller is gone. On a cluster of just the run's size the next controller would wait for them for ever.
+    """
+    import ray
+    from ray.util.placement_group import PlacementGroup, remove_placement_group
+
+    with suppress(OSError):  # none of its workers had begun
+        noted = json.loads((folder / "logs" / _PLACES).read_text(encoding="utf-8"))
+        if noted["attempt"] == attempt:
+            remove_placement_group(PlacementGroup(ray.PlacementGroupID(bytes.fromhex(noted["group"]))))
 
 
 def _shard(function: str, arguments: dict[str, Any], logs: str, number: int, threads: int) -> Any:  # noqa: ANN401

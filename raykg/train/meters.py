@@ -6,7 +6,6 @@ The first worker writes one JSON object per line; a resumed run cuts the file ba
 from __future__ import annotations
 
 import json
-import os
 import time
 from collections import deque
 from collections.abc import Mapping
@@ -17,6 +16,7 @@ from typing import Any, Self
 import psutil
 import torch
 
+from raykg.kg.store import write_atomically
 from raykg.train.run_folder import read_metrics
 
 Record = Mapping[str, Any]  # {"kind": "step" | "evaluation" | "checkpoint", "step": n, ...}
@@ -122,6 +122,4 @@ class MetricsFile:
         if not self._path.exists():
             return
         kept = [record for record in read_metrics(self._path) if record["step"] <= start_step]
-        partial = self._path.with_suffix(".partial")
-        partial.write_text("".join(json.dumps(record) + "\n" for record in kept), encoding="utf-8")
-        os.replace(partial, self._path)  # noqa: PTH105 - atomic on purpose
+        write_atomically(self._path, "".join(json.dumps(record) + "\n" for record in kept))

@@ -9,6 +9,7 @@ import pytest
 from raykg.kg.errors import KgError, UnknownNode, UnknownRelation
 from raykg.kg.live.errors import Contradiction
 from raykg.kg.live.graph import LiveGraph
+from raykg.serve import following
 from raykg.serve.graph_owner import GraphOwner, code_of
 from raykg.serve.refusal import Refused
 from tests.graphs import film_graph
@@ -91,6 +92,32 @@ def test_an_owner_that_was_fenced_opens_the_log_again(tmp_path, films):
 def test_errors_have_codes():
     assert code_of(Contradiction("x")) == "contradiction" and code_of(UnknownRelation("x", [])) == "unknown_relation"
     assert code_of(UnknownNode("x")) == "unknown_node" and code_of(KgError("x")) == "invalid_edit"
+
+
+def test_proposals_that_the_owner_does_not_take_are_logged(caplog):
+    class Lost:
+        def exception(self):
+            return RuntimeError("the owner died\nsomewhere")
+
+    class Taken:
+        def __init__(self, done):
+            self.done = done
+
+        def exception(self):
+            return None
+
+        def result(self):
+            return self.done
+
+    fact = {"head": "f1", "relation": "has genre", "tail": "odd"}
+    with caplog.at_level("WARNING", logger="ray.serve"):
+        refused = {"refused": {"code": "too_many_proposals", "message": "3 wait"}}
+        for done in (Lost(), Taken(refused), Taken({"result": {}, "version": "a+1"})):
+            following._heed(fact, done)
+    assert caplog.messages == [
+        'not proposed: {"head": "f1", "relation": "has genre", "tail": "odd"}: the owner died',
+        'not proposed: {"head": "f1", "relation": "has genre", "tail": "odd"}: 3 wait',
+    ]
 
 
 def test_edits_reach_every_process_and_survive_the_owners_death(tmp_path, films, ray_session):

@@ -47,6 +47,8 @@ def test_a_killed_worker_changes_nothing_in_the_adapter(tmp_path: Path, capfd: p
 
 @pytest.mark.usefixtures("ray_session")
 def test_a_killed_controller_is_started_again(tmp_path: Path) -> None:
+    import ray.util
+
     killed: list[int] = []
     resumed: list[int] = []
 
@@ -65,6 +67,8 @@ def test_a_killed_controller_is_started_again(tmp_path: Path) -> None:
     assert resumed
     steps = [record["step"] for record in read_metrics(tmp_path / "metrics.jsonl") if record["kind"] == "step"]
     assert steps == list(range(1, STEPS + 1))
+    states = {group["state"] for group in ray.util.placement_group_table().values()}
+    assert states == {"REMOVED"}, "the lost controller's places are given back, for nobody else would"
 
 
 @pytest.mark.usefixtures("ray_session")

@@ -12,6 +12,7 @@ from raykg.kg.graph import KnowledgeGraph
 from raykg.kg.live.changes import Changes
 from raykg.kg.live.delta import Fact
 from raykg.kg.live.overlay import LiveView
+from raykg.kg.logical_form import bind, execute, parse
 
 RELATIONS = ("r one", "r - two", "loops", "mixed", "year", "fresh", "newer")
 
@@ -59,3 +60,8 @@ def built(folder: Path, facts: list[Fact], like: KnowledgeGraph) -> KnowledgeGra
             names = ("head", "relation", "tail", "datatype")
             builder.add_triples(pa.table({name: pa.array(column, pa.string()) for name, column in zip(names, columns, strict=True)}))
         return builder.finish()
+
+
+def labels(view: KnowledgeGraph, plan: str, **nodes: str) -> list[str]:
+    """Return the sorted labels of what a plan finds; `nodes` gives the keys of the entities that its text names."""
+    return sorted(view.labels(execute(bind(parse(plan, view), {name: view.node(key) for name, key in nodes.items()}), view).answers))
