@@ -18,8 +18,8 @@ from starlette.requests import Request
 
 from raykg.serve.edge import App, Receive, Scope, Send
 from raykg.serve.keys import SCOPES, Audit, KeyFile, KeysError
-from raykg.serve.limits import CallerLimits
 from raykg.serve.refusal import Refused
+from raykg.serve.shared_limits import GatewayLimits
 
 if TYPE_CHECKING:
     from raykg.serve.serve_config import ServeConfig
@@ -63,11 +63,10 @@ class Callers:
         self.keys = None if cfg.keys is None else KeyFile(Path(cfg.keys))
         if self.keys is not None:
             self.keys.refresh()
-        self.limits = CallerLimits()
+        self.limits = GatewayLimits(cfg.replicas.gateways, cfg.storage)
         self.audit = Audit(Path(cfg.storage) / "audit.jsonl")
         self._per_minute = cfg.limits.per_minute
         self._concurrent = cfg.limits.concurrent
-        self._gateways = cfg.replicas.gateways
         self._local = cfg.http.local
         self._looked = time.monotonic()
 
@@ -92,7 +91,7 @@ class Callers:
             await send(message)
 
         try:
-            with self.limits.admitted(caller.id, caller.per_minute / self._gateways, -(-caller.concurrent // self._gateways)):
+            async with self.limits.admitted(caller.id, caller.per_minute, caller.concurrent):
                 await self.app(scope, receive, watched)
         except Refused as refused:
             status = refused.status

@@ -42,25 +42,45 @@ class CallerLimits:
         Raises:
             Refused: with 429, and when to try again.
         """
+        self.enter(caller, per_minute, concurrent)
+        try:
+            yield
+        finally:
+            self.leave(caller)
+
+    def enter(self, caller: str, per_minute: float, concurrent: int, tokens: int = 1) -> int:
+        """Take one of the caller's places, to be given back with `leave`, and tokens of its rate: as many as there are, up to a number.
+
+        Returns:
+            The tokens that were taken: at least one, but none where none are wanted.
+
+        Raises:
+            Refused: with 429, and when to try again; nothing is taken.
+        """
         now = self._clock()
         known = self._callers.pop(caller, None) or _Caller(max(1.0, per_minute), now)
         self._callers[caller] = known  # last in line to be forgotten
         self._forget()
         if concurrent and known.running >= concurrent:
             raise Refused(429, f"this key has {concurrent} requests running, as many as it may: wait for one to end", retry=1.0)
-        if per_minute:
+        taken = tokens
+        if per_minute and tokens:
             full = max(1.0, per_minute)
             known.tokens = min(full, known.tokens + (now - known.seen) * per_minute / 60.0)
             known.seen = now
             if known.tokens < 1.0:
                 wait = (1.0 - known.tokens) * 60.0 / per_minute
                 raise Refused(429, f"this key may send {per_minute:g} requests a minute: try again in {wait:.1f} seconds", retry=wait)
-            known.tokens -= 1.0
+            taken = min(tokens, int(known.tokens))
+            known.tokens -= taken
         known.running += 1
-        try:
-            yield
-        finally:
-            known.running -= 1
+        return taken
+
+    def leave(self, caller: str, places: int = 1) -> None:
+        """Give places back."""
+        known = self._callers.get(caller)
+        if known is not None:
+            known.running = max(0, known.running - places)
 
     def _forget(self) -> None:
         while len(self._callers) > _MOST_CALLERS:

@@ -76,7 +76,7 @@ class ReplicasConfig:
     drain: PositiveFloat = 30.0
     """Seconds that a replica which is to go has for the requests that it holds."""
     gateways: PositiveInt = 1
-    """Processes that speak HTTP; rate and concurrency limits are shared out among them."""
+    """Processes that speak HTTP; a key's limits hold for all of them together."""
 
 
 @config
