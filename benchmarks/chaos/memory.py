@@ -1,0 +1,120 @@
+"""How much memory the service's processes hold, from the first request to the last.
+
+    watch = Watch(lambda: tally.finished)
+    watch.look()                    # every few seconds
+    for row in watch.rows(): ...    # one for each kind of process
+
+Resident memory is read from /proc (psutil). A process that is killed or replaced begins anew, so growth is measured on the process of a
+kind that lived longest, by least squares over the samples after its first minute.
+"""
+
+from __future__ import annotations
+
+import time
+from collections import defaultdict
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+
+import psutil
+
+_MB = 1 << 20
+_WARM = 60.0  # seconds that a new process has for filling its caches
+_FEWEST = 8  # samples that a slope needs
+ROLES = {
+    "gateways": "ServeReplica:raykg:gateway",
+    "replicas": "ServeReplica:raykg:model-",
+    "graph owner": "ray::GraphOwner",
+    "proxy": "ray::ProxyActor",
+    "controller": "ray::ServeController",
+}
+"""What a process does -> what its title holds."""
+
+
+@dataclass(frozen=True, slots=True)
+class Sample:
+    """One process at one moment."""
+
+    at: float
+    finished: int
+    pid: int
+    bytes: int
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """What one kind of process held, in MB: the largest process at the beginning, in the middle and at the end of the run."""
+
+    role: str
+    processes: int
+    begin: float
+    middle: float
+    end: float
+    seconds: float
+    """How long the process lived on which growth was measured."""
+    growth: float | None
+    """MB for each 1,000 requests; None where no process lived long enough."""
+    share: float | None
+    """Growth over the measured time, as a share of the process's memory."""
+
+
+def own_processes() -> Iterator[tuple[str, psutil.Process]]:
+    """Yield the service's processes below this one, each with its role."""
+    for process in psutil.Process().children(recursive=True):
+        try:
+            title = " ".join(process.cmdline())
+        except psutil.Error:  # it ended meanwhile; one that was killed and not yet reaped has no title
+            continue
+        for role, words in ROLES.items():
+            if words in title:
+                yield role, process
+
+
+class Watch:
+    """Samples of all processes of the service."""
+
+    def __init__(self, finished: Callable[[], int]) -> None:
+        """Name what tells how many requests are finished."""
+        self._finished = finished
+        self._samples: dict[str, list[Sample]] = defaultdict(list)
+
+    def look(self) -> None:
+        """Take one sample of each process."""
+        for role, process in own_processes():
+            try:
+                resident = process.memory_info().rss
+            except psutil.Error:
+                continue
+            self._samples[role].append(Sample(time.monotonic(), self._finished(), process.pid, resident))
+
+    def rows(self) -> list[Row]:
+        """Return what each kind of process held."""
+        return [self._row(role) for role in ROLES if self._samples[role]]
+
+    def _row(self, role: str) -> Row:
+        samples = self._samples[role]
+        first, last = samples[0].at, samples[-1].at
+        moments = [_largest(samples, first + share * (last - first)) for share in (0.0, 0.5, 1.0)]
+        lives = defaultdict(list)
+        for sample in samples:
+            lives[sample.pid].append(sample)
+        longest = max(lives.values(), key=lambda life: life[-1].at - life[0].at)
+        settled = [sample for sample in longest if sample.at - longest[0].at > _WARM]
+        growth = share = None
+        if len(settled) >= _FEWEST and settled[-1].finished > settled[0].finished:
+            slope = _slope([sample.finished for sample in settled], [float(sample.bytes) for sample in settled])
+            growth = slope * 1000 / _MB
+            share = slope * (settled[-1].finished - settled[0].finished) / settled[0].bytes
+        return Row(role, len(lives), *moments, longest[-1].at - longest[0].at, growth, share)
+
+
+def _largest(samples: list[Sample], at: float) -> float:
+    """Return the memory of the largest process at the sampling nearest to a moment, in MB."""
+    nearest = min(samples, key=lambda sample: abs(sample.at - at)).at
+    return max(sample.bytes for sample in samples if abs(sample.at - nearest) < 1.0) / _MB
+
+
+def _slope(across: list[int], up: list[float]) -> float:
+    """Return the slope of the least squares line."""
+    middle, height = sum(across) / len(across), sum(up) / len(up)
+    spread = sum((value - middle) ** 2 for value in across)
+    return sum((value - middle) * (other - height) for value, other in zip(across, up, strict=True)) / spread if spread else 0.0
