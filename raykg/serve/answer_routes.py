@@ -85,8 +85,8 @@ def service_routes(backend: Backend) -> APIRouter:
 
     @router.get("/metrics")
     async def metrics(_: Annotated[Caller, Depends(needs("read"))]) -> Response:
-        """Return the numbers of this gateway in Prometheus's text form."""
-        return Response(backend.metrics.to_text(), media_type="text/plain; version=0.0.4; charset=utf-8")
+        """Return the numbers of all gateways and replicas in Prometheus's text form."""
+        return Response(await backend.numbers(), media_type="text/plain; version=0.0.4; charset=utf-8")
 
     return router
 

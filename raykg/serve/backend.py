@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 from raykg.config.choice import suggestion
 from raykg.serve.refusal import Refused
 from raykg.serve.replicas import Progress, Reply
+from raykg.serve.scrape import scraped
 
 if TYPE_CHECKING:
     from raykg.serve.observed import Metrics
@@ -38,9 +39,14 @@ class Backend:
         metrics: Metrics,
         ready: Callable[[], Awaitable[dict[str, Any]]],
         embeddings: Any = None,  # noqa: ANN401 - Serve's handles are untyped
+        gateways: Callable[[], Any] = lambda: None,
     ) -> None:
-        """Hold one Serve handle per model, what tells whether all replicas are loaded, and the embedding model's handle."""
+        """Hold one Serve handle per model, what tells whether all replicas are loaded, and the embedding model's handle.
+
+        `gateways` gives the handle of all gateways where there are several.
+        """
         self.embeddings = embeddings
+        self._gateways = gateways
         self.cfg = cfg
         self.metrics = metrics
         self.ready = ready
@@ -122,6 +128,10 @@ class Backend:
         """
         found: dict[str, Any] = await self._call(model, lambda handle: handle.describe.remote())
         return found
+
+    async def numbers(self) -> bytes:
+        """Return the numbers of all gateways and replicas in Prometheus's text form."""
+        return await scraped(self.metrics, self._gateways(), self._handles)
 
     @property
     def models(self) -> list[str]:

@@ -33,6 +33,7 @@ from raykg.serve.observed import Metrics, Observed
 from raykg.serve.openai_routes import openai_routes
 from raykg.serve.pages import add_page
 from raykg.serve.refusal import Refused
+from raykg.serve.scrape import gateway_numbers
 
 if TYPE_CHECKING:
     from raykg.serve.followed import GraphInUse
@@ -58,12 +59,17 @@ class Gateway:
 
         self.cfg = from_dict(ServeConfig, settings)
         self.metrics = Metrics()
-        self.backend = Backend(self.cfg, models, self.metrics, ready, embeddings)
+        several = all_gateways if self.cfg.replicas.gateways > 1 else lambda: None
+        self.backend = Backend(self.cfg, models, self.metrics, ready, embeddings, several)
         self.graph = follow(self.cfg, open_graph(open_saved(Path(next(iter(self.cfg.models.values()))))))
 
     def __serve_build_asgi_app__(self) -> FastAPI:
         """Return the application; Serve calls this in the replica."""
         return make_app(self.cfg, self.backend, self.graph)
+
+    async def numbers(self) -> dict[str, Any]:
+        """Return this gateway's numbers; the gateway that is asked for /metrics asks all."""
+        return gateway_numbers(self.metrics)
 
 
 def make_app(cfg: ServeConfig, backend: Backend, graph: GraphInUse) -> FastAPI:
@@ -90,6 +96,14 @@ def make_app(cfg: ServeConfig, backend: Backend, graph: GraphInUse) -> FastAPI:
             allow_headers=["Authorization", "Content-Type", "Idempotency-Key", "X-KG-Version", "X-Request-ID"],
         )  # fmt: skip
     return app
+
+
+def all_gateways() -> Any:  # noqa: ANN401 - Serve's handles are untyped
+    """Return the handle of the gateways' own deployment."""
+    from ray import serve
+
+    context = serve.get_replica_context()
+    return serve.get_deployment_handle(context.deployment, context.app_name)
 
 
 async def ready() -> dict[str, Any]:
