@@ -2,7 +2,8 @@
 
 A caller is a key, or, where the service has no keys, anybody on this machine (`anonymous`), who may do all but what needs `admin`. An
 anonymous request must name this machine in its Host header: otherwise a page of a site that turns its own name into 127.0.0.1 could make
-a browser ask for it (DNS rebinding).
+a browser ask for it (DNS rebinding). Nor may a browser send it for a page of another site: one that posts to this address without a body
+would accept proposals in its visitors' names. Whoever has a key proves by it that the request is meant.
 """
 
 from __future__ import annotations
@@ -68,6 +69,7 @@ class Callers:
         self._per_minute = cfg.limits.per_minute
         self._concurrent = cfg.limits.concurrent
         self._local = cfg.http.local
+        self._origins = frozenset(cfg.http.cors)
         self._looked = time.monotonic()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -76,7 +78,7 @@ class Callers:
         Raises:
             Refused: no key, a wrong one, or too many requests.
         """
-        path = scope.get("path", "")
+        path = _below(scope)
         if scope["type"] != "http" or path in _OPEN or path.startswith(_OPEN_FOLDER) or scope["method"] == "OPTIONS":
             await self.app(scope, receive, send)
             return
@@ -125,6 +127,9 @@ class Callers:
         name = host.rpartition(":")[0] if ":" in host and not host.endswith("]") else host
         if not self._local or name not in _LOCAL_NAMES or not _from_here(client):
             raise Refused(403, "without keys the service answers only this machine, under the name localhost or 127.0.0.1")
+        origin = headers.get(b"origin")
+        if origin is not None and origin not in self._origins and origin.lower().partition("://")[2] != host:
+            raise Refused(403, f"without keys the service answers no page of {origin[:100]}: name the site in http.cors, or use keys")
         return Caller("anonymous", "anonymous", frozenset(SCOPES) - {"admin"}, self._per_minute, self._concurrent)
 
     def _look_again(self, keys: KeyFile) -> None:
@@ -135,6 +140,12 @@ class Callers:
                 keys.refresh()
             except KeysError as error:  # nobody comes in by a file that cannot be read
                 raise Refused(503, "the service's keys cannot be read", code="keys_unreadable", retry=5.0) from error
+
+
+def _below(scope: Scope) -> str:
+    """Return a request's path without the prefix that a proxy in front of the service has (`http.root_path`)."""
+    path, prefix = str(scope.get("path", "")), str(scope.get("root_path", ""))
+    return path.removeprefix(prefix) if path.startswith(f"{prefix}/") else path
 
 
 def _from_here(client: tuple[str, int] | None) -> bool:

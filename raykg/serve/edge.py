@@ -35,6 +35,9 @@ _PROXY_SECONDS = 60.0
 # By these a client would choose Serve's timeout, stay uncancelled, or pick a replica.
 _SERVES_OWN = {b"x-request-timeout-seconds", b"x-request-disconnect-disabled", b"serve-multiplexed-model-id", b"x-session-id"}
 
+# Sent twice, two readers on the way could each believe another one.
+_ONCE = {b"host", b"authorization", b"origin", b"content-length", b"idempotency-key", b"x-kg-version"}
+
 _log = logging.getLogger("ray.serve")
 
 
@@ -184,11 +187,14 @@ def _check_headers(headers: list[tuple[bytes, bytes]]) -> None:
     """Refuse more headers than any honest client sends.
 
     Raises:
-        Refused: too many, or too long.
+        Refused: too many, too long, or one twice of which only one can be meant.
     """
     size = sum(len(name) + len(value) for name, value in headers)
     if len(headers) > _MOST_HEADERS or size > _MOST_HEADER_BYTES:
         raise Refused(431, f"{len(headers)} headers of {size:,} bytes: at most {_MOST_HEADERS} of {_MOST_HEADER_BYTES:,} bytes are read")
+    single = [name for name, _ in headers if name in _ONCE]
+    if twice := sorted(name.decode() for name in set(single) if single.count(name) > 1):
+        raise Refused(400, f"the header {twice[0]} is sent {single.count(twice[0].encode())} times: send it once", code="repeated_header")
 
 
 def _cleaned(headers: list[tuple[bytes, bytes]], request_id: str) -> list[tuple[bytes, bytes]]:

@@ -9,6 +9,7 @@ A state is told by its version's text, `<base version>+<sequence number>`.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -18,6 +19,8 @@ if TYPE_CHECKING:
     from raykg.kg.graph import KnowledgeGraph
     from raykg.kg.linking import Linker
     from raykg.serve.serve_config import ServeConfig
+
+_VERSION = re.compile(r"([0-9a-f]{16})(?:\+([0-9]{1,15}))?")  # the name of a version of the store, and a number of edits
 
 
 class GraphInUse(Protocol):
@@ -88,12 +91,12 @@ def parse_version(text: str) -> tuple[str, int]:
     Raises:
         Refused: it is neither.
     """
-    base, plus, number = text.partition("+")
-    if not base or (plus and not (number.isascii() and number.isdigit() and len(number) < 16)):
+    found = _VERSION.fullmatch(text)
+    if found is None:
         raise Refused(
             400, f"{text[:100]!r} is no version of a graph, such as 203b1b65f00afb86+12", code="bad_kg_version", param="kg_version"
         )
-    return base, int(number or 0)
+    return found[1], int(found[2] or 0)
 
 
 def follow(cfg: ServeConfig, graph: KnowledgeGraph) -> GraphInUse:

@@ -18,14 +18,14 @@ async def who(scope, receive, send):
     await send({"type": "http.response.body", "body": body})
 
 
-def layer(tmp_path, keys=False, host="127.0.0.1", **limits):
+def layer(tmp_path, keys=False, host="127.0.0.1", cors=(), **limits):
     cfg = from_dict(
         ServeConfig,
         {
             "models": {"m": "x"},
             "storage": str(tmp_path),
             "keys": str(tmp_path / "keys.json") if keys else None,
-            "http": {"host": host},
+            "http": {"host": host, "cors": list(cors)},
             "limits": limits,
         },
     )
@@ -54,6 +54,23 @@ def test_without_keys_this_machines_names_are_good(tmp_path, host):
 def test_without_keys_a_page_that_renamed_itself_is_refused(tmp_path, host):
     got = ask(layer(tmp_path), host=host)
     assert (got.status, got.error["code"]) == (403, "forbidden")
+
+
+@pytest.mark.parametrize("origin", ["https://evil.example", "null", "", "http://localhost", "http://localhost:8001", "localhost:8000"])
+def test_without_keys_no_page_of_another_site_is_answered(tmp_path, origin):
+    got = ask(layer(tmp_path), origin=origin)
+    assert (got.status, got.error["code"]) == (403, "forbidden")
+
+
+def test_without_keys_the_own_page_and_those_that_the_config_names_are_answered(tmp_path):
+    app = layer(tmp_path, cors=["https://films.example"])
+    for origin in ("http://localhost:8000", "https://LOCALHOST:8000", "https://films.example"):
+        assert ask(app, origin=origin).status == 200
+    assert ask(app, origin="https://films.example.evil").status == 403
+    _, text = KeyFile(tmp_path / "keys.json").create("alice", ["ask"])
+    assert ask(layer(tmp_path, keys=True), authorization=f"Bearer {text}", origin="https://evil.example").status == 200, (
+        "a key is no cookie"
+    )
 
 
 @pytest.mark.parametrize("client", [("10.0.0.7", 1), ("192.168.1.1", 1), ("::ffff:10.0.0.1", 1), ("nonsense", 1)])
@@ -114,3 +131,16 @@ def test_health_and_the_page_need_no_key(tmp_path, path):
     KeyFile(tmp_path / "keys.json").create("a", ["ask"])
     assert json.loads(ask(layer(tmp_path, keys=True), path).body) is None
     assert ask(layer(tmp_path, keys=True), f"{path}x".replace("/page/app.jsx", "/pages/app.js")).status == 401
+
+
+def test_a_prefix_that_a_proxy_takes_away_changes_nothing(tmp_path):
+    KeyFile(tmp_path / "keys.json").create("a", ["ask"])
+    app = Edge(layer(tmp_path, keys=True), 1000, 5.0)
+    for path, status in (
+        ("/films/healthz", 200),
+        ("/films/page/app.js", 200),
+        ("/films/v1/models", 401),
+        ("/healthz", 200),
+        ("/filmshealthz", 401),
+    ):
+        assert call(app, scope("GET", path, headers=[("host", "localhost")]) | {"root_path": "/films"}).status == status, path

@@ -67,6 +67,14 @@ def test_more_headers_than_an_honest_client_sends_are_refused(headers):
     assert (got.status, got.error["code"]) == (431, "headers_too_large")
 
 
+@pytest.mark.parametrize("name", ["host", "authorization", "origin", "content-length", "idempotency-key", "x-kg-version"])
+def test_a_header_of_which_only_one_can_be_meant_is_taken_once(name):
+    value = "1"
+    assert call(edge(), scope(headers=[(name, value), ("accept", "a"), ("accept", "b")]), [b"x"]).status == 200
+    got = call(edge(), scope(headers=[(name, value), (name, value)]), [b"x"])
+    assert (got.status, got.error["code"]) == (400, "repeated_header")
+
+
 @pytest.mark.parametrize("bad", [b"", b"a b", b"x" * 129, b"\xff\xfe", b"a\tb", "é".encode(), b'"><script>'])
 def test_an_unsound_request_id_is_replaced(bad):
     seen = []

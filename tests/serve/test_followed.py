@@ -6,14 +6,25 @@ from raykg.serve.followed import FixedGraph, parse_version
 from raykg.serve.refusal import Refused
 from tests.graphs import film_graph
 
+BASE = "203b1b65f00afb86"
 
-@pytest.mark.parametrize(("text", "found"), [("203b1b65f00afb86", ("203b1b65f00afb86", 0)), ("a+12", ("a", 12)), ("a+0", ("a", 0))])
+
+@pytest.mark.parametrize(("text", "found"), [("", 0), ("+12", 12), ("+0", 0), ("+" + "9" * 15, 10**15 - 1)])
 def test_versions_are_read(text, found):
-    assert parse_version(text) == found
+    assert parse_version(BASE + text) == (BASE, found)
 
 
-@pytest.mark.parametrize("text", ["", "+1", "a+", "a+x", "a+-1", "a+1+2", "a+١", "a+" + "9" * 16])
+@pytest.mark.parametrize("text", ["+", "+x", "+-1", "+1+2", "+١", "+" + "9" * 16, "0", " ", "\n", "+1\n"])
 def test_what_is_no_version_is_refused(text):
+    refuse(BASE + text)
+
+
+@pytest.mark.parametrize("text", ["", "+1", "a", "v1+1", BASE.upper(), "../" + BASE, BASE[:-1] + "g"])
+def test_what_is_no_name_of_a_version_is_refused_at_once(text):
+    refuse(text)  # and is not waited for, as a version that may be made just now is
+
+
+def refuse(text):
     with pytest.raises(Refused) as refused:
         parse_version(text)
     assert (refused.value.status, refused.value.code) == (400, "bad_kg_version")
