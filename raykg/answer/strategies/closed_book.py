@@ -12,6 +12,7 @@ import time
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Literal
 
+from raykg.answer.phases import phase
 from raykg.answer.prompting import CLOSED_BOOK_EXAMPLES, INSTRUCTION, worded
 from raykg.answer.question import Answer, Question
 from raykg.config.schema import PositiveInt, config
@@ -64,7 +65,8 @@ class ClosedBook:
     def answer(self, questions: Sequence[Question]) -> list[Answer]:
         """Return one answer per question, in order; one that is too long for the model is `too_long`."""
         started = time.perf_counter()
-        texts = self.generator.generate([self.prompt(question) for question in questions], self.config.max_tokens, STOP)
+        with phase("generate"):
+            texts = self.generator.generate([self.prompt(question) for question in questions], self.config.max_tokens, STOP)
         share = (time.perf_counter() - started) / max(1, len(questions))
         return [self._read(text, share) for text in texts]
 

@@ -27,6 +27,7 @@ from dataclasses import replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Literal, cast
 
+from raykg.answer.phases import phase
 from raykg.answer.question import Answer, Question
 from raykg.config.schema import NonNegativeInt, PositiveFloat, PositiveInt, config
 from raykg.data.prompts import STOP, one_line, plan_prompt
@@ -102,12 +103,14 @@ class PlanExecute:
         started = time.perf_counter()
         prompts = [plan_prompt(question.text) for question in questions]
         grammars = self._grammars(questions, self.config.names)
-        texts = self.generator.generate(prompts, self.config.max_tokens, STOP, grammars)
+        with phase("generate"):
+            texts = self.generator.generate(prompts, self.config.max_tokens, STOP, grammars)
         answers = [self._written(question, text) for question, text in zip(questions, texts, strict=True)]
         failed = [row for row, answer in enumerate(answers) if answer.status not in ("answered", "too_long")]
         if self.config.beams > 1 and failed:
             asked, bound = [prompts[row] for row in failed], self._grammars([questions[row] for row in failed], self.config.beam_names)
-            beams = self.generator.generate_beams(asked, self.config.max_tokens, STOP, self.config.beams, bound)
+            with phase("generate"):
+                beams = self.generator.generate_beams(asked, self.config.max_tokens, STOP, self.config.beams, bound)
             for row, candidates in zip(failed, beams, strict=True):
                 tried = (self._written(questions[row], text) for text in candidates)
                 answers[row] = next((answer for answer in tried if answer.status == "answered"), answers[row])
@@ -162,7 +165,8 @@ class PlanExecute:
         if not relations(form):
             return replace(answer, error="the plan names no relation, so it asks nothing")
         names = list(dict.fromkeys(entity.name for entity in entities(form)))
-        found = self.link(names, question)
+        with phase("link"):
+            found = self.link(names, question)
         unknown = [name for name, candidates in zip(names, found, strict=True) if not candidates]
         if unknown:
             where = "the graph" if question.topics is None else "the topics given"
@@ -243,7 +247,8 @@ class PlanExecute:
             budget = Budget(triples=self.config.triples, answers=self.config.answers, seconds=max(0.0, deadline - time.monotonic()))
             bound = bind(form, dict(zip(names, nodes, strict=True)))
             try:
-                result = execute(bound, self.graph, budget)
+                with phase("execute"):
+                    result = execute(bound, self.graph, budget)
             except BudgetExceeded as error:
                 stopped = stopped or str(error)
                 if error.what == "seconds":
@@ -269,8 +274,9 @@ class PlanExecute:
         from raykg.kg.logical_form import fault
 
         ids = tuple(int(node) for node in result.answers)
-        proof = self._prove(bound, result, budget) if self.config.proved else None
-        wrong = None if proof is None else fault(proof, self.graph, replace(budget, seconds=self.config.seconds))
+        with phase("prove"):
+            proof = self._prove(bound, result, budget) if self.config.proved else None
+            wrong = None if proof is None else fault(proof, self.graph, replace(budget, seconds=self.config.seconds))
         if wrong is not None:
             return replace(answer, status="empty", error=f"the plan ran, and the proof of what it found does not hold: {wrong}")
         return replace(

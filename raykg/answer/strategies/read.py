@@ -14,6 +14,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Literal
 
+from raykg.answer.phases import phase
 from raykg.answer.prompting import READ_EXAMPLES, READ_INSTRUCTION, worded
 from raykg.answer.question import Answer, Question
 from raykg.answer.topics import topic_nodes
@@ -68,11 +69,14 @@ class Read:
     def answer(self, questions: Sequence[Question]) -> list[Answer]:
         """Return one answer per question, in order; one that is too long for the model is `too_long`."""
         started = time.perf_counter()
-        nodes = [self.topics(question) for question in questions]
-        facts = [self.facts(question.text, found) for question, found in zip(questions, nodes, strict=True)]
+        with phase("link"):
+            nodes = [self.topics(question) for question in questions]
+        with phase("retrieve"):
+            facts = [self.facts(question.text, found) for question, found in zip(questions, nodes, strict=True)]
         asked = [row for row, found in enumerate(nodes) if found]
         prompts = [self.prompt(questions[row], facts[row].texts) for row in asked]
-        texts = iter(self.generator.generate(prompts, self.config.max_tokens, STOP))
+        with phase("generate"):
+            texts = iter(self.generator.generate(prompts, self.config.max_tokens, STOP))
         why = "no name in the question is in the graph"
         unlinked = Answer(strategy=self.name, status="unlinked", error=why, version=self.graph.version)
         answers = [self._read(next(texts), one) if found else unlinked for one, found in zip(facts, nodes, strict=True)]
