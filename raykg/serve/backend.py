@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
@@ -14,6 +15,7 @@ from raykg.config.choice import suggestion
 from raykg.serve.refusal import Refused
 from raykg.serve.replicas import Progress, Reply
 from raykg.serve.scrape import scraped
+from raykg.serve.tracing import carrying, lasted, span
 
 if TYPE_CHECKING:
     from raykg.serve.observed import Metrics
@@ -73,7 +75,7 @@ class Backend:
         Raises:
             Refused: by the replica; or overloaded (503), out of time (504), or its replicas were lost again and again (503).
         """
-        found: Reply | Refused = await self._call(model, lambda handle: handle.answer.remote(ask))
+        found: Reply | Refused = await self._call(model, lambda handle: handle.answer.remote(carrying(ask)))
         if isinstance(found, Refused):
             raise found
         counts = found.record
@@ -88,7 +90,8 @@ class Backend:
         Raises:
             Refused: as `answer`; a stream that breaks off after its first step is not begun again.
         """
-        begun = False
+        begun, since = False, time.time()
+        asked = carrying(asked)
         for attempt in range(_TRIES):
             stream = self._handles[model].options(stream=True).complete.remote(asked)
             try:
@@ -110,6 +113,7 @@ class Backend:
                 await asyncio.sleep(0.1 * 2**attempt)
             finally:
                 stream.cancel()
+                lasted("ask replica", since, model=model, attempt=attempt)
 
     async def embed(self, texts: list[str]) -> tuple[list[list[float]], int]:
         """Return one vector for each text, and the tokens read.
@@ -140,21 +144,22 @@ class Backend:
 
     async def _call(self, model: str, call: Callable[[Any], Any], handle: Any = None) -> Any:  # noqa: ANN401 - Serve's handles are untyped
         for attempt in range(_TRIES):
-            response = call(handle or self._handles[model])
-            try:
-                async with asyncio.timeout(self.cfg.limits.seconds):
-                    return await response
-            except TimeoutError:
-                response.cancel()
-                raise self._late() from None
-            except asyncio.CancelledError:
-                response.cancel()
-                raise
-            except Exception as error:
-                if not _lost(error) or attempt == _TRIES - 1:
-                    raise _explained(error) from error
-                self._again(model, error)
-                await asyncio.sleep(0.1 * 2**attempt)
+            with span("ask replica", model=model, attempt=attempt):
+                response = call(handle or self._handles[model])
+                try:
+                    async with asyncio.timeout(self.cfg.limits.seconds):
+                        return await response
+                except TimeoutError:
+                    response.cancel()
+                    raise self._late() from None
+                except asyncio.CancelledError:
+                    response.cancel()
+                    raise
+                except Exception as error:
+                    if not _lost(error) or attempt == _TRIES - 1:
+                        raise _explained(error) from error
+                    self._again(model, error)
+            await asyncio.sleep(0.1 * 2**attempt)
         raise RuntimeError("the last attempt neither returned nor raised")
 
     def _again(self, model: str, error: Exception) -> None:

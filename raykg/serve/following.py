@@ -26,6 +26,7 @@ from raykg.kg.live.opening import base_opener
 from raykg.serve.followed import parse_version
 from raykg.serve.graph_owner import graph_owner
 from raykg.serve.refusal import Refused
+from raykg.serve.tracing import span
 
 if TYPE_CHECKING:
     from raykg.kg.graph import KnowledgeGraph
@@ -132,8 +133,9 @@ class FollowedGraph:
         from ray.exceptions import RayError
 
         try:
-            async with asyncio.timeout(_SNAPSHOT if name == "snapshot" else _CALL):
-                done = await self._owner.call.remote(name, dict(arguments))
+            with span("graph owner", method=name):
+                async with asyncio.timeout(_SNAPSHOT if name == "snapshot" else _CALL):
+                    done = await self._owner.call.remote(name, dict(arguments))
         except (RayError, TimeoutError) as error:
             _log.warning("the owner of the live graph did not answer: %s", str(error).splitlines()[:1])
             message = (

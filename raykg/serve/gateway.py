@@ -1,6 +1,6 @@
 """The gateway: the FastAPI application that Serve's proxies send requests to.
 
-    app = make_app(cfg, backend, ...)       # layers, from the outside: CORS, edge, observed, callers, bodies; then the routes
+    app = make_app(cfg, backend, ...)       # layers, from the outside: CORS, edge, traced, observed, callers, bodies; then the routes
 
 `Gateway` is the Serve deployment around it: it gets one handle per model.
 """
@@ -34,13 +34,14 @@ from raykg.serve.openai_routes import openai_routes
 from raykg.serve.pages import add_page
 from raykg.serve.refusal import Refused
 from raykg.serve.scrape import gateway_numbers
+from raykg.serve.tracing import Traced, begin
 
 if TYPE_CHECKING:
     from raykg.serve.followed import GraphInUse
     from raykg.serve.serve_config import ServeConfig
 
 _log = logging.getLogger("ray.serve")
-_EXPOSED = ["X-Request-ID", "X-KG-Version", "Retry-After"]
+_EXPOSED = ["X-Request-ID", "X-KG-Version", "X-Trace-ID", "Retry-After"]
 
 
 class Gateway:
@@ -58,6 +59,7 @@ class Gateway:
         from raykg.serve.serve_config import ServeConfig
 
         self.cfg = from_dict(ServeConfig, settings)
+        begin(self.cfg.tracing, "gateway")
         self.metrics = Metrics()
         several = all_gateways if self.cfg.replicas.gateways > 1 else lambda: None
         self.backend = Backend(self.cfg, models, self.metrics, ready, embeddings, several)
@@ -89,11 +91,13 @@ def make_app(cfg: ServeConfig, backend: Backend, graph: GraphInUse) -> FastAPI:
     app.add_middleware(StrictBodies, depth=cfg.limits.depth)  # the last one added is the outermost
     app.add_middleware(Callers, cfg=cfg)
     app.add_middleware(Observed, metrics=backend.metrics, version=lambda: graph.version)
+    if cfg.tracing.endpoint is not None:
+        app.add_middleware(Traced)
     app.add_middleware(Edge, body=cfg.limits.body, seconds=cfg.limits.body_seconds, behind_proxy=True)
     if cfg.http.cors:
         app.add_middleware(
             CORSMiddleware, allow_origins=list(cfg.http.cors), allow_methods=["GET", "POST"], expose_headers=_EXPOSED,
-            allow_headers=["Authorization", "Content-Type", "Idempotency-Key", "X-KG-Version", "X-Request-ID"],
+            allow_headers=["Authorization", "Content-Type", "Idempotency-Key", "X-KG-Version", "X-Request-ID", "traceparent", "tracestate"],
         )  # fmt: skip
     return app
 

@@ -68,12 +68,14 @@ def serving(cfg: ServeConfig, *, name: str = APPLICATION) -> None:
 
     Raises:
         ServiceError: the port is taken, or a replica could not be made; the message is its error's.
-        RaykgError: a model's run is not there.
+        RaykgError: a model's run is not there, or traces are asked for and cannot be sent.
     """
     from ray import serve
 
     from raykg.serve.app import ServeArguments, build
+    from raykg.serve.tracing import check
 
+    check(cfg.tracing)
     application = build(ServeArguments(settings=to_dict(cfg)))
     check_port(cfg)
     http = cfg.http

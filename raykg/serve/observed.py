@@ -1,6 +1,7 @@
 """What the service says about itself: one log line and a few numbers for each request.
 
-The log line carries the request's id, as the response's X-Request-ID has it and every line that Serve writes about the request.
+The log line carries the request's id, as the response's X-Request-ID has it and every line that Serve writes about the request, and the id
+of its trace where it is traced.
 The numbers are Prometheus's, at /metrics.
 """
 
@@ -106,4 +107,6 @@ class Observed:
             "seconds": round(seconds, 4),
             "caller": None if caller is None else caller.id,
         }
+        if trace := scope["state"].get("trace"):
+            fields["trace"] = trace
         _log.info("%s %s %d", scope["method"], route, status, extra=fields)

@@ -13,7 +13,7 @@ from typing import Annotated, Literal
 
 from annotated_types import Ge, Le
 
-from raykg.config.schema import Choice, Chosen, NonNegativeFloat, NonNegativeInt, PositiveFloat, PositiveInt, Text, config, field
+from raykg.config.schema import Choice, Chosen, Fraction, NonNegativeFloat, NonNegativeInt, PositiveFloat, PositiveInt, Text, config, field
 
 STRATEGIES = "raykg.answer.strategies"
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
@@ -134,6 +134,23 @@ class EmbeddingsConfig:
 
 
 @config
+class TracingConfig:
+    """OpenTelemetry traces of requests; needs `raykg[tracing]`."""
+
+    endpoint: str | None = None
+    """Where spans are sent, by OTLP over HTTP: a collector such as http://127.0.0.1:4318. Without one nothing is traced."""
+    sample: Fraction = 1.0
+    """Share of the requests that are traced; one that comes with a `traceparent` is as its sender decided."""
+    service: Text = "raykg"
+    """What the collector calls this service."""
+
+    def __post_init__(self) -> None:
+        """Refuse what is no address."""
+        if self.endpoint is not None and not re.fullmatch(r"https?://[^/\s]+(/\S*)?", self.endpoint):
+            raise ValueError(f"endpoint ({self.endpoint!r}) must be an address such as http://127.0.0.1:4318")
+
+
+@config
 class ServeConfig:
     """A service: models, how they answer, who may ask, and how much."""
 
@@ -154,6 +171,7 @@ class ServeConfig:
     limits: LimitsConfig = field(default_factory=LimitsConfig)
     http: HttpConfig = field(default_factory=HttpConfig)
     embeddings: EmbeddingsConfig = field(default_factory=EmbeddingsConfig)
+    tracing: TracingConfig = field(default_factory=TracingConfig)
 
     def __post_init__(self) -> None:
         """Check names, and that strangers are never let in without keys."""

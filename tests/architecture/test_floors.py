@@ -32,6 +32,7 @@ WALLS = {
     "fastapi": ["serve/"],
     "starlette": ["serve/"],
     "prometheus_client": ["serve/"],
+    "opentelemetry": ["serve/tracing.py"],
     "yaml": ["config/", "serve/"],
     "typer": ["cli/"],
 }
