@@ -3,6 +3,7 @@
     graph = follow(cfg, opened.graph)
     graph.current()            # (KnowledgeGraph, Linker), the same objects until something changes
     await graph.reach(token)   # waits until it is not older than the token says; refuses tokens of other graphs
+    await graph.at(token)      # the same pair as it was at that state, where it is still held; or refused
 
 A state is told by its version's text, `<base version>+<sequence number>`.
 """
@@ -39,6 +40,10 @@ class GraphInUse(Protocol):
 
     async def reach(self, version: str | None) -> None:
         """Wait until the state is not older than a version; None asks for nothing."""
+        ...
+
+    async def at(self, version: str) -> tuple[KnowledgeGraph, Linker]:
+        """Return the graph and its linker as they were at exactly this version."""
         ...
 
     def propose(self, answered: Sequence[tuple[Any, Any]], model: str) -> None:
@@ -80,6 +85,15 @@ class FixedGraph:
                     code="kg_version_mismatch",
                     param="kg_version",
                 )
+
+    async def at(self, version: str) -> tuple[KnowledgeGraph, Linker]:
+        """Return the graph and its linker where the version is this one.
+
+        Raises:
+            Refused: with 409, another version.
+        """
+        await self.reach(version)
+        return self._pair
 
     def propose(self, answered: Sequence[tuple[Any, Any]], model: str) -> None:
         """Drop proposals: there is nobody who could review them."""

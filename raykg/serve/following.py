@@ -3,6 +3,7 @@
     graph = FollowedGraph(storage, base)      # base: any version of the graph's store
     graph.current()                           # (LiveView, Linker), the same objects until an edit comes
     await graph.reach("203b1b65f00afb86+12")  # read your writes
+    await graph.at("203b1b65f00afb86+7")      # an older state, while it is among the last ones
     await graph.call("edit", {...})           # asks the owner
 
 A thread waits for the owner's records and applies them; it survives the owner's restarts, and begins anew where it has lost the thread.
@@ -23,6 +24,7 @@ from typing import TYPE_CHECKING, Any
 from raykg.kg.live.errors import DamagedLog
 from raykg.kg.live.follower import Follower
 from raykg.kg.live.opening import base_opener
+from raykg.kg.live.overlay import version_text
 from raykg.serve.followed import parse_version
 from raykg.serve.graph_owner import graph_owner
 from raykg.serve.refusal import Refused
@@ -43,6 +45,8 @@ _REACH = 5.0  # seconds that a version is awaited
 _NEW_BASE = 1.0  # seconds that a version over an unknown base is awaited
 _CALL = 60.0  # seconds for a call to the owner; a snapshot may take longer
 _SNAPSHOT = 3600.0
+_KEPT = 64  # states that can be asked of exactly, the newest with them
+_KEPT_EDITS = 1_000_000  # edited facts of all these states together; each state has a list of its own
 
 STATUSES = {
     "contradiction": 409,
@@ -64,8 +68,8 @@ STATUSES = {
 class FollowedGraph:
     """A copy of the live graph in this process.
 
-    Abilities: immutable views with their linkers; waiting for a version; calls to the owner.
-    Not supported: editing by itself.
+    Abilities: immutable views with their linkers, the last ones kept; waiting for a version; calls to the owner.
+    Not supported: editing by itself; older states than those it saw and kept (`raykg.kg.live.opening.view_at` opens them from the log).
 
     Args:
         storage: folder or URI of the log.
@@ -79,7 +83,8 @@ class FollowedGraph:
         self._begin = (storage, str(base.root.parent.parent), base.version, tuple(functional))
         self._owner = graph_owner(*self._begin)
         self._follower, self._bases = self._bootstrapped()
-        self._pair: tuple[LiveView, Linker] = (self._follower.view(), self._follower.linker())
+        self._kept: dict[str, tuple[LiveView, Linker]] = {}
+        self._pair: tuple[LiveView, Linker] = self._stand()
         self._ended = threading.Event()
         self._thread = threading.Thread(target=self._follow, name="graph-follower", daemon=True)
         self._thread.start()
@@ -110,6 +115,24 @@ class FollowedGraph:
         else:
             message = f"version {version}: is none of this graph, which is at {self.version}"
             raise Refused(409, message, code="kg_version_mismatch", param="kg_version")
+
+    async def at(self, version: str) -> tuple[LiveView, Linker]:
+        """Return the graph and its linker as they were at exactly this version.
+
+        Raises:
+            Refused: 409 for a version of another graph, or one that is not kept any more, or that never was: a state of a base that a
+                snapshot has replaced; 503 where the version is not here in time.
+        """
+        await self.reach(version)
+        found = self._kept.get(version_text(*parse_version(version)))
+        if found is None:
+            held = list(self._kept)
+            message = (
+                f"version {version}: is not held, only the last {len(held)} states, {held[0]} to {held[-1]}; "
+                "send it as kg_version, which takes a later state too, or open it from the log"
+            )
+            raise Refused(409, message, code="kg_version_gone", param="kg_version_exact")
+        return found
 
     async def at_least(self, sequence: int, timeout: float = _REACH) -> None:
         """Wait until the state holds a log record.
@@ -184,9 +207,10 @@ class FollowedGraph:
                 if records and records[0].get("sequence") is None:
                     raise DamagedLog("the owner's log is shorter than what was followed")
                 if records:
-                    self._follower.apply(records)
-                    self._bases.add(self._follower.view().base.version)
-                    self._pair = (self._follower.view(), self._follower.linker())
+                    self._follower.apply(records[:-_KEPT])
+                for record in records[-_KEPT:]:  # one by one, so that each state is kept
+                    self._follower.apply([record])
+                    self._pair = self._stand()
             except DamagedLog as error:
                 _log.warning("following the live graph anew: %s", error)
                 self._restart()
@@ -198,16 +222,33 @@ class FollowedGraph:
     def _restart(self) -> None:
         try:
             self._follower, self._bases = self._bootstrapped()
-            self._pair = (self._follower.view(), self._follower.linker())
+            self._kept = {}  # of a log that went another way
+            self._pair = self._stand()
         except Exception as error:
             _log.warning("the live graph cannot be opened anew, trying again: %s", str(error).splitlines()[:1])
             self._ended.wait(_PAUSE)
+
+    def _stand(self) -> tuple[LiveView, Linker]:
+        """Keep the follower's state among the last ones, and return it."""
+        view = self._follower.view()
+        self._bases.add(view.base.version)
+        kept = {**self._kept, view.version: (view, self._follower.linker())}
+        edits = sum(_edits(one) for one, _ in kept.values())
+        for version in list(kept)[:-1]:
+            if len(kept) > _KEPT or edits > _KEPT_EDITS:
+                edits -= _edits(kept.pop(version)[0])
+        self._kept = kept  # a new one: readers in other threads never see it change
+        return kept[view.version]
 
     def _find_owner(self) -> None:
         try:
             self._owner = graph_owner(*self._begin)
         except Exception as error:
             _log.warning("the owner of the live graph cannot be found: %s", str(error).splitlines()[:1])
+
+
+def _edits(view: LiveView) -> int:
+    return len(view.delta.heads) + len(view.delta.retracted)
 
 
 def _heed(fact: Mapping[str, str], asking: Future[Any]) -> None:

@@ -37,8 +37,9 @@ def test_a_fixed_graph_is_one_version(tmp_path):
     assert fixed.current()[1].link("Alien", 1)[0].node == graph.node("f1")
     for good in (None, graph.version, f"{graph.version}+0"):
         asyncio.run(fixed.reach(good))
+    assert asyncio.run(fixed.at(graph.version)) == fixed.current()
     for other in ("0" * 16, f"{graph.version}+1"):
         with pytest.raises(Refused) as refused:
-            asyncio.run(fixed.reach(other))
+            asyncio.run(fixed.at(other))
         assert (refused.value.status, refused.value.code) == (409, "kg_version_mismatch")
     fixed.propose([], "model")

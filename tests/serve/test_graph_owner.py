@@ -140,6 +140,10 @@ def test_edits_reach_every_process_and_survive_the_owners_death(tmp_path, films,
             view, linker = self.graph.current()
             return view.labels(view.forward.hop([linker.link("Alien")[0].node], view.relation("has genre")).neighbour)
 
+        async def genres_at(self, version):
+            view, linker = await self.graph.at(version)
+            return view.version, view.labels(view.forward.hop([linker.link("Alien")[0].node], view.relation("has genre")).neighbour)
+
         def ready(self):
             return self.graph.version
 
@@ -162,6 +166,8 @@ def test_edits_reach_every_process_and_survive_the_owners_death(tmp_path, films,
             for number in range(20, 30):  # read your writes, at once, from the other process
                 _, version = await here.call("edit", edit(number))
                 assert f"g{number}" in await there.genres.remote(version)
+            then, found = await there.genres_at.remote(f"{films.version}+7")
+            assert then == f"{films.version}+7" and "g6" in found and "g7" not in found, "an older state, in the other process"
             for base in ("0" * 16, "nonsense"):
                 with pytest.raises(Refused, match="is none of this graph") as refused:
                     await here.reach(f"{base}+1")
