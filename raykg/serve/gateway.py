@@ -26,6 +26,7 @@ from raykg.serve.backend import Backend
 from raykg.serve.bodies import StrictBodies
 from raykg.serve.callers import Callers
 from raykg.serve.completion_routes import completion_routes
+from raykg.serve.document import document
 from raykg.serve.edge import Edge
 from raykg.serve.idempotency import Done
 from raykg.serve.kg_routes import kg_routes, query_cache
@@ -41,6 +42,7 @@ if TYPE_CHECKING:
     from raykg.serve.serve_config import ServeConfig
 
 _log = logging.getLogger("ray.serve")
+_LONGEST_NAME = 200  # of a field, as an error repeats it
 _EXPOSED = ["X-Request-ID", "X-KG-Version", "X-Trace-ID", "Retry-After"]
 
 
@@ -76,7 +78,10 @@ class Gateway:
 
 def make_app(cfg: ServeConfig, backend: Backend, graph: GraphInUse) -> FastAPI:
     """Return the whole application."""
-    app = FastAPI(title="raykg", version=__version__, summary="Answers that a knowledge graph proves.", docs_url=None, redoc_url=None)
+    app = FastAPI(
+        title="raykg", version=__version__, summary="Answers that a knowledge graph proves.",
+        docs_url=None, redoc_url=None, redirect_slashes=False, generate_unique_id_function=lambda route: route.name,
+    )  # fmt: skip
     done = Done(Path(cfg.storage) / "idempotency", cfg.limits.seconds)
     queries = SparqlPool(query_cache(), processes=cfg.graph.queries, budget=QueryBudget(seconds=cfg.graph.query_seconds))
     app.include_router(openai_routes(backend))
@@ -85,6 +90,7 @@ def make_app(cfg: ServeConfig, backend: Backend, graph: GraphInUse) -> FastAPI:
     app.include_router(kg_routes(graph, queries))
     app.include_router(service_routes(backend))
     add_page(app)
+    document(app, cfg)
     app.add_exception_handler(Refused, _refused)
     app.add_exception_handler(RequestValidationError, _invalid)
     app.add_exception_handler(HTTPException, _unknown)
@@ -134,7 +140,7 @@ async def _invalid(request: Request, error: Exception) -> Response:
     problems = error.errors() if isinstance(error, RequestValidationError) else []
     first = problems[0] if problems else {"loc": (), "msg": "invalid request", "type": ""}
     place = [str(part) for part in first["loc"]]
-    param = ".".join(place[1:] if place[:1] == ["body"] else place) or None
+    param = ".".join(place[1:] if place[:1] == ["body"] else place)[:_LONGEST_NAME] or None
     if first["type"] == "extra_forbidden":
         refused = Refused(400, f"unrecognized request argument: {param}", code="unknown_parameter", param=param)
     elif first["type"] in ("json_invalid", "model_attributes_type") or param is None:

@@ -71,7 +71,7 @@ def resolve(graph: KnowledgeGraph, wanted: Wanted, *, allow_new: bool = False, l
     if datatype is None:
         return Fact(head, relation, _entity(graph, wanted.tail, "tail"), None)
     if len(unparsable(pa.chunked_array([pa.array([wanted.tail])]), pa.array([datatype]))):
-        raise LiveError(f"tail {wanted.tail!r}: is no value of datatype {datatype!r}, which the tails of {wanted.relation!r} have")
+        raise LiveError(f"tail {wanted.tail[:100]!r}: is no value of datatype {datatype!r}, which the tails of {wanted.relation!r} have")
     return Fact(head, relation, wanted.tail, datatype)
 
 
@@ -188,5 +188,5 @@ def _datatype(graph: KnowledgeGraph, relation: str, wanted: Wanted) -> str | Non
         return None
     if len(kinds) > 1:
         named = sorted(str(kind) for kind in kinds)
-        raise LiveError(f"datatype: the tails of {wanted.relation!r} have several ({', '.join(named)}); say which one {wanted.tail!r} has")
+        raise LiveError(f"datatype: the tails of {wanted.relation!r} have several ({', '.join(named)}); say which one {wanted.tail[:100]!r} has")
     return kinds[0]
