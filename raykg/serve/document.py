@@ -62,6 +62,7 @@ _REFUSALS = {
 }
 _PARAMETERS = {
     "X-KG-Version": (f"The answer must be of this version of the graph or of a later one, such as `{EXAMPLE_VERSION}`.", None),
+    "X-KG-Version-Exact": ("The answer must be of exactly this version of the graph; one that is not held any more is refused.", None),
     "Idempotency-Key": ("The same key and body get the same result, without being done again; another body is refused.", "monday-1"),
     "name": ("A model's name.", None),
     "q": ("A name, or how it begins.", "Alien"),

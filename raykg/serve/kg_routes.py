@@ -11,7 +11,8 @@
     GET  /v1/kg/snapshots; POST makes the next version      read; admin
 
 Each response carries the graph's version, in `kg` and in the header X-KG-Version; a request that sends that header never sees an older
-state. `graph` is a `FollowedGraph`, or a fixed version, which everything can be asked of and nothing can be changed in.
+state, and a reading one that sends X-KG-Version-Exact sees that state and no other. `graph` is a `FollowedGraph`, or a fixed version,
+which everything can be asked of and nothing can be changed in.
 """
 
 from __future__ import annotations
@@ -40,6 +41,7 @@ if TYPE_CHECKING:
 
 _T = TypeVar("_T")
 VersionHeader = Annotated[str | None, Header(alias="X-KG-Version", min_length=1, max_length=200)]
+ExactHeader = Annotated[str | None, Header(alias="X-KG-Version-Exact", min_length=1, max_length=200)]
 IdempotencyKey = Annotated[str | None, Header(alias="Idempotency-Key", min_length=1, max_length=100)]
 Reader = Annotated[Caller, Depends(needs("read"))]
 Proposer = Annotated[Caller, Depends(needs("propose"))]
@@ -89,9 +91,10 @@ def _add_reading(router: APIRouter, graph: GraphInUse, queries: SparqlPool) -> N
         q: Annotated[str, Query(min_length=1, max_length=500)],
         limit: Annotated[int, Query(ge=1, le=100)] = 10,
         version: VersionHeader = None,
+        exact: ExactHeader = None,
     ) -> dict[str, Any]:
         """Find nodes by name: exact ones first, then those that begin so, then those that are spelt nearly so."""
-        view, linker = await _reached(graph, version)
+        view, linker = await _reached(graph, version, exact)
         found = await _off_the_loop(lambda: entity_rows(view, linker, q, limit))
         return _said(request, view, {"entities": found})
 
@@ -103,17 +106,20 @@ def _add_reading(router: APIRouter, graph: GraphInUse, queries: SparqlPool) -> N
         hops: Annotated[int, Query(ge=1, le=3)] = 1,
         limit: Annotated[int, Query(ge=1, le=1000)] = 100,
         version: VersionHeader = None,
+        exact: ExactHeader = None,
     ) -> dict[str, Any]:
         """Return the triples around a node, nearest first."""
-        view, _ = await _reached(graph, version)
+        view, _ = await _reached(graph, version, exact)
         if node >= view.num_entities:
             raise Refused(404, f"node {node}: the graph has nodes 0 to {view.num_entities - 1}", code="unknown_node", param="node")
         return _said(request, view, await _off_the_loop(lambda: around(view, node, hops, limit)))
 
     @router.post("/v1/kg/query")
-    async def query(request: Request, body: QueryBody, caller: Reader, version: VersionHeader = None) -> dict[str, Any]:
+    async def query(
+        request: Request, body: QueryBody, caller: Reader, version: VersionHeader = None, exact: ExactHeader = None
+    ) -> dict[str, Any]:
         """Answer a SPARQL query over this graph; it has a budget of time, rows and memory."""
-        view, _ = await _reached(graph, version)
+        view, _ = await _reached(graph, version, exact)
         return _said(request, view, await _off_the_loop(lambda: queries.query(view, body.sparql)))
 
     @router.get("/v1/kg/snapshots")
@@ -176,9 +182,9 @@ def _add_edits(router: APIRouter, graph: GraphInUse) -> None:
         return _said(request, graph.current()[0], made, version)
 
 
-async def _reached(graph: GraphInUse, version: str | None) -> tuple[KnowledgeGraph, Linker]:
+async def _reached(graph: GraphInUse, version: str | None, exact: str | None = None) -> tuple[KnowledgeGraph, Linker]:
     await graph.reach(version)
-    return graph.current()
+    return graph.current() if exact is None else await graph.at(exact)
 
 
 async def _after(request: Request, graph: GraphInUse, version: str, made: Callable[[], dict[str, Any]]) -> dict[str, Any]:

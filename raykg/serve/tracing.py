@@ -172,7 +172,7 @@ class Traced:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one request."""
-        if scope["type"] != "http" or _tracing is None or scope["path"] in _UNTRACED:
+        if scope["type"] != "http" or _tracing is None or scope["path"].removeprefix(scope.get("root_path", "")) in _UNTRACED:
             await self.app(scope, receive, send)
             return
         from opentelemetry.trace import SpanKind, Status, StatusCode

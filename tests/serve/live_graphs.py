@@ -18,6 +18,7 @@ class LocalGraph:
         self.follower = Follower(self.owner._live.bootstrap(), base_opener(base))
         self.store = str(base.root)
         self.reached = []
+        self.states = {self.version: self.current()}
 
     @property
     def version(self):
@@ -28,7 +29,13 @@ class LocalGraph:
 
     async def reach(self, version):
         self.reached.append(version)
-        self.follower.apply(self.owner._live.changes(self.follower.sequence))
+        for record in self.owner._live.changes(self.follower.sequence):
+            self.follower.apply([record])
+            self.states[self.version] = self.current()
+
+    async def at(self, version):
+        await self.reach(version)
+        return self.states[version]
 
     async def call(self, name, arguments):
         done = await self.owner.call(name, arguments)

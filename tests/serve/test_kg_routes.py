@@ -205,3 +205,23 @@ def test_a_fixed_version_can_be_read_and_not_changed(tmp_path, films):
     for path in ("triples", "snapshots", "proposals/p1/accept"):
         assert service.post(path, {}, 409)["code"] == "no_live_graph"
     queries.close()
+
+
+def test_an_older_state_is_looked_at_exactly(service, films):
+    node = films.node("f1")
+    first = service.post("triples", {"add": [{"head": "Alien", "relation": "has genre", "tail": "first"}]})["kg"]["version"]
+    service.post("triples", {"add": [{"head": "Alien", "relation": "has genre", "tail": "second"}]})
+    then = {"X-KG-Version-Exact": first}
+
+    def genres(headers):
+        return {edge["tail"] for edge in service.get(f"subgraph?node={node}", headers=headers)["edges"]}
+
+    def asked(headers):
+        query = 'SELECT ?name WHERE { ?film rdfs:label "Alien" ; <urn:raykg:has_genre> ?genre . ?genre rdfs:label ?name }'
+        return {row["name"]["value"] for row in service.post("query", {"sparql": query}, headers=headers)["rows"]}
+
+    for look in (genres, asked):
+        assert len(look({}) - look(then)) == 1 and look(then) < look({}), look
+    assert asked({}) - asked(then) == {"second"}
+    assert service.get("entities?q=second", headers=then)["entities"] == [] and service.get("entities?q=second")["entities"]
+    assert service.get("entities?q=first", headers=then)["kg"]["version"] == first
