@@ -1,13 +1,8 @@
-"""Batched greedy generation over a key-value cache that shrinks as rows finish.
+"""Greedy and beam generation for prompts that come together.
 
-`transformers.generate` keeps a finished row in the batch until the slowest row is done, and computes a prefix that all prompts share (a
-few-shot prompt) once per row. The loop here drops a row at its end and computes a shared prefix once. The texts are the same.
-
-Measured with SmolLM2-135M in float32 on one thread, prompts of 13 tokens and 12 new ones: batches of 8, 16, 32 give 5.9, 8.1, 9.8 answers
-a second (`generate` at 16: 7.7, before any row finishes early). Two processes of one thread each use two cores better than one of two.
-
-Deterministic: greedy, batches sorted by length with ties in the order given. A row's text does not depend on its neighbours, because
-padding is masked and positions are counted from a row's own first token (float rounding aside, which can only decide exact near-ties).
+`transformers.generate` keeps a finished row in the batch until the slowest row is done, and computes a prefix that several prompts share (a
+few-shot prompt, a subgraph's facts) once per row. The loop of `raykg.answer.decoding` drops a row at its end, gives its place to the next
+prompt, and computes a shared prefix once. The texts are the same; a text does not depend on its neighbours.
 
 With grammars (`raykg.answer.constrained`), only plans can be written. A text that is a plan anyway stays the same.
 
@@ -18,23 +13,24 @@ Example:
 
 from __future__ import annotations
 
-import copy
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
+from raykg.answer.decoding import Decoder, Line
+from raykg.answer.prefixes import Prefixes
 from raykg.answer.question import AnswerError
 
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from raykg.answer.constrained import PlanConstraint, Row
+    from raykg.answer.constrained import PlanConstraint
     from raykg.answer.constrained_grammar import PlanGrammar
     from raykg.answer.constrained_vocabulary import Vocabulary
 
-SHARED_PREFIX = 16  # tokens; copying a shorter shared prefix into each batch costs about what computing it does
+_PREFIXES = 64 << 20  # bytes of what the prompts of one call share
 _GRAMMARS = 64  # whose steps are remembered
 _STEPS = 2_000_000  # remembered in all; each takes about 100 bytes
 
@@ -67,14 +63,33 @@ class TooLong:
         return f"the question is too long: its prompt has {self.tokens} tokens, at most {self.allowed} fit: shorten it"
 
 
-@dataclass(slots=True)
-class _Line:
-    """A text in the making."""
+class _PlanLine(Line):
+    """A text that may be bound to a grammar."""
 
-    constraint: PlanConstraint | None
-    row: Row | None  # of the constraint
-    tokens: list[int] = field(default_factory=list)
-    probabilities: float = 0.0  # summed
+    def __init__(
+        self, generator: Generator, prompt: Sequence[int], limit: int, stop: str | None, constraint: PlanConstraint | None
+    ) -> None:
+        super().__init__(prompt)
+        self.generator, self.limit, self.stop, self.constraint = generator, limit, stop, constraint
+        self.row = None if constraint is None else constraint.start(limit)
+        self.probabilities = 0.0  # summed
+
+    def choose(self, best: int, scores: Tensor) -> int:
+        """Return the best token, or where the constraint forbids that, the best that is allowed."""
+        if self.constraint is None or self.row is None:
+            return best
+        left = self.limit - len(self.tokens)
+        after = self.constraint.follow(self.row, best, left)
+        if after is None:
+            best, after = self.constraint.best(self.row, scores, left)
+        self.row = after
+        return best
+
+    def wrote(self, token: int, probability: float) -> bool:
+        """Take note of a token."""
+        self.tokens.append(token)
+        self.probabilities += probability
+        return self.generator.is_end(self.tokens, self.limit, self.stop)
 
 
 class Generator:
@@ -126,15 +141,21 @@ class Generator:
         """
         places, encoded, texts = self._encode(prompts, max_new_tokens)
         constraints = self._constrained(grammars, stop)
-        with _answering(self.model):
-            shared = _shared_length(encoded) if len(encoded) > 1 else 0
-            prefix = self._prefix(encoded[0][:shared]) if shared >= SHARED_PREFIX else None
-            for rows in _by_length(encoded, self.batch):
-                lines = [_begin(constraints[places[row]] if constraints else None, max_new_tokens) for row in rows]
-                self._greedy([encoded[row] for row in rows], lines, max_new_tokens, stop, prefix)
-                for row, line in zip(rows, lines, strict=True):
-                    texts[places[row]] = self._written(line.tokens, stop, line.probabilities / len(line.tokens))
+        bound = [constraints[place] if constraints else None for place in places]
+        lines = [_PlanLine(self, tokens, max_new_tokens, stop, one) for tokens, one in zip(encoded, bound, strict=True)]
+        self.run(lines)
+        for place, line in zip(places, lines, strict=True):
+            texts[place] = self._written(line.tokens, stop, line.probabilities / len(line.tokens))
         return texts
+
+    def run(self, lines: Sequence[Line]) -> None:
+        """Write lines to their ends, the longest prompts first, so that prompts of like length are read together."""
+        decoder = Decoder(self.model, self.batch, Prefixes(_PREFIXES), pad=self._pad)
+        decoder.add(sorted(lines, key=lambda line: -len(line.prompt)))
+        with answering(self.model):
+            while decoder.busy:
+                for line in decoder.step():
+                    self.new_tokens += len(line.tokens)
 
     def generate_beams(
         self, prompts: Sequence[str], max_new_tokens: int, stop: str | None, beams: int, grammars: Sequence[PlanGrammar] | None = None
@@ -155,9 +176,9 @@ class Generator:
         constraints = self._constrained(grammars, stop)
         texts: list[list[Written]] = [[] for _ in prompts]
         device = next(self.model.parameters()).device
-        with _answering(self.model):
+        with answering(self.model):
             for rows in _by_length(encoded, max(1, self.batch // beams)):
-                inputs, mask = _left_pad([encoded[row] for row in rows], self._pad, 0)
+                inputs, mask = _left_pad([encoded[row] for row in rows], self._pad)
                 bound = [constraints[places[row]] for row in rows] if constraints else None
                 watch = BeamWatch(bound, beams, self._ends, max_new_tokens, len(inputs[0]))
                 written = self.model.generate(
@@ -217,64 +238,22 @@ class Generator:
     def _written(self, tokens: list[int], stop: str | None, confidence: float) -> Written:
         return Written(self._text(tokens, stop), confidence)
 
-    def _is_end(self, tokens: list[int], limit: int, stop: str | None) -> bool:
-        """Tell whether a text ends with its last token."""
+    def is_end(self, tokens: list[int], limit: int, stop: str | None) -> bool:
+        """Tell whether a text of at most `limit` tokens ends with its last one."""
         return tokens[-1] in self._ends or len(tokens) >= limit or bool(stop and stop in self._text(tokens, None))
 
     def _cut(self, tokens: list[int], stop: str | None) -> list[int]:
         """Return the tokens up to the one that ends the text."""
-        return next((tokens[:end] for end in range(1, len(tokens)) if self._is_end(tokens[:end], len(tokens), stop)), tokens)
+        return next((tokens[:end] for end in range(1, len(tokens)) if self.is_end(tokens[:end], len(tokens), stop)), tokens)
 
     def _text(self, tokens: list[int], stop: str | None) -> str:
         end = next((place for place, token in enumerate(tokens) if token in self._ends), len(tokens))
         text: str = self.tokenizer.decode(tokens[:end], skip_special_tokens=True, clean_up_tokenization_spaces=False)
         return text if stop is None else text.partition(stop)[0]
 
-    def _prefix(self, tokens: list[int]) -> tuple[int, Any]:
-        """Compute the cache of tokens that all prompts begin with; returns (tokens, cache of one row)."""
-        import torch
-        from transformers import DynamicCache
-
-        cache = DynamicCache(config=self.model.config)
-        inputs = torch.tensor([tokens], device=next(self.model.parameters()).device)
-        self.model(input_ids=inputs, past_key_values=cache, use_cache=True, logits_to_keep=1)
-        return len(tokens), cache
-
-    def _greedy(self, prompts: list[list[int]], lines: list[_Line], limit: int, stop: str | None, prefix: tuple[int, Any] | None) -> None:
-        """Continue one batch; rows leave the batch and its cache as they finish."""
-        import torch
-        from transformers import DynamicCache
-
-        device = next(self.model.parameters()).device
-        known, cache = (0, DynamicCache(config=self.model.config)) if prefix is None else (prefix[0], copy.deepcopy(prefix[1]))
-        if known:
-            cache.batch_repeat_interleave(len(prompts))
-        inputs, padding = _left_pad([tokens[known:] for tokens in prompts], self._pad, known)
-        mask = torch.tensor(padding, device=device)  # [rows, tokens]
-        positions = (mask.cumsum(-1) - 1).clamp_min(0)[:, known:]
-        step: Tensor = torch.tensor(inputs, device=device)
-        alive = lines
-        while True:
-            logits = self.model(
-                input_ids=step, attention_mask=mask, position_ids=positions, past_key_values=cache, use_cache=True, logits_to_keep=1
-            ).logits
-            chosen = _choose(logits[:, -1], alive, limit)  # [rows]
-            keep = [place for place, line in enumerate(alive) if not self._is_end(line.tokens, limit, stop)]
-            self.new_tokens += len(alive)
-            if not keep:
-                return
-            if len(keep) < len(alive):
-                index = torch.tensor(keep, device=device)
-                cache.batch_select_indices(index)
-                mask, positions, chosen = mask[index], positions[index], chosen[index]
-                alive = [alive[place] for place in keep]
-            mask = torch.cat([mask, mask.new_ones(len(keep), 1)], dim=1)
-            positions = positions[:, -1:] + 1
-            step = chosen[:, None]
-
 
 @contextmanager
-def _answering(model: Any) -> Iterator[None]:  # noqa: ANN401
+def answering(model: Any) -> Iterator[None]:  # noqa: ANN401
     """Switch to inference and back to the mode the model was in: evaluation during training must not change training."""
     import torch
 
@@ -287,30 +266,6 @@ def _answering(model: Any) -> Iterator[None]:  # noqa: ANN401
         model.train(training)
 
 
-def _begin(constraint: PlanConstraint | None, limit: int) -> _Line:
-    return _Line(constraint, None if constraint is None else constraint.start(limit))
-
-
-def _choose(logits: Tensor, lines: Sequence[_Line], limit: int) -> Tensor:
-    """Give every line its next token: the best, or where its constraint forbids that, the best that is allowed; `[lines]`."""
-    chosen: Tensor = logits.argmax(-1)
-    for place, token in enumerate(chosen.tolist()):
-        line = lines[place]
-        if line.constraint is not None and line.row is not None:
-            left = limit - len(line.tokens)
-            after = line.constraint.follow(line.row, token, left)
-            if after is None:
-                token, after = line.constraint.best(line.row, logits[place], left)
-                chosen[place] = token
-            line.row = after
-        line.tokens.append(token)
-    precise = logits.float()
-    probabilities = (precise.gather(-1, chosen[:, None])[:, 0] - precise.logsumexp(-1)).exp()
-    for line, probability in zip(lines, probabilities.tolist(), strict=True):
-        line.probabilities += probability
-    return chosen
-
-
 def _by_length(encoded: Sequence[Sequence[int]], batch: int) -> Iterator[list[int]]:
     """Yield row numbers in batches of similar length, longest first."""
     order = sorted(range(len(encoded)), key=lambda row: (-len(encoded[row]), row))
@@ -318,16 +273,8 @@ def _by_length(encoded: Sequence[Sequence[int]], batch: int) -> Iterator[list[in
         yield order[start : start + batch]
 
 
-def _shared_length(encoded: Sequence[list[int]]) -> int:
-    """Return how many first tokens all prompts share, leaving each at least one token of its own."""
-    first, last = min(encoded), max(encoded)
-    same = next((place for place, (a, b) in enumerate(zip(first, last, strict=False)) if a != b), min(len(first), len(last)))
-    return min(same, min(map(len, encoded)) - 1)
-
-
-def _left_pad(rows: Sequence[Sequence[int]], pad: int, known: int) -> tuple[list[list[int]], list[list[int]]]:
-    """Return input ids [rows, longest] and the mask [rows, known + longest]; `known` tokens lie in the cache already."""
+def _left_pad(rows: Sequence[Sequence[int]], pad: int) -> tuple[list[list[int]], list[list[int]]]:
+    """Return input ids and their mask, both `[rows, longest]`."""
     longest = max(map(len, rows))
     inputs = [[pad] * (longest - len(row)) + list(row) for row in rows]
-    mask = [[1] * known + [0] * (longest - len(row)) + [1] * len(row) for row in rows]
-    return inputs, mask
+    return inputs, [[0] * (longest - len(row)) + [1] * len(row) for row in rows]

@@ -3,7 +3,7 @@
     stream = TokenStream(questions=folder, tokenizer=base, order=Order(rows, batch, seed), targets=cfg.targets,
                          graph=(root, version), rank=0, world=2, micro_batch=16, start_step=0, stop_step=600)
     for step in stream:
-        for micro_batch in step.micro_batches: ...   # dicts of arrays [rows, tokens]
+        for micro_batch in step.micro_batches: ...   # dicts of arrays [rows, tokens], or [1, tokens] where rows are packed
 
 The stream is a range of step numbers that Ray Data tasks turn into token rows, in order. What a step holds is a pure function of the seed,
 the step, and this worker's place among the workers, so a resumed run seeks by starting at another number, and any step can be computed
@@ -27,6 +27,7 @@ from numpy.typing import NDArray
 from raykg.data import ground
 from raykg.data.errors import DataError
 from raykg.data.order import Order, Rows, draws
+from raykg.data.packing import cut, pack
 from raykg.data.prompts import plan_prompt, read_prompt
 from raykg.data.targets import TargetsConfig
 from raykg.data.tokenise import PLAN, READ, Examples, Tokeniser, choose_targets, micro_batch, split_by_length
@@ -77,7 +78,7 @@ class StepBatch:
 
     Attributes:
         step: The global step.
-        micro_batches: Dicts of `input_ids`, `attention_mask`, `labels` [rows, tokens]; none where every row was left out.
+        micro_batches: Dicts of arrays, as `tokenise.micro_batch` or `packing.pack` make them; none where every row was left out.
         answer_tokens: Tokens that are learnt, as `loss_sum` counts them.
         tokens: All tokens, padding not counted.
         row_ids: The rows that are in the micro-batches.
@@ -213,6 +214,7 @@ class TokenStream:
         start_step: First step.
         stop_step: One beyond the last step.
         split_overhead: What one more micro-batch costs, in tokens.
+        packing: Whether rows stand one behind another in one sequence (`raykg.data.packing`) or one below another, padded.
     """
 
     questions: Path
@@ -226,6 +228,7 @@ class TokenStream:
     start_step: int = 0
     stop_step: int
     split_overhead: int = SPLIT_OVERHEAD
+    packing: bool = False
     slicer: Slicer = field(init=False)
 
     def __post_init__(self) -> None:
@@ -261,11 +264,9 @@ class TokenStream:
         return self._batch(step, self.slicer.slice_of(step))
 
     def _batch(self, step: int, one: Slice) -> StepBatch:
-        parts = split_by_length(one.examples.lengths, self.micro_batch, self.split_overhead)
-        padding = _tokeniser(str(self.tokenizer)).end
         return StepBatch(
             step=step,
-            micro_batches=[micro_batch(one.examples.select(part), padding) for part in parts],
+            micro_batches=self._micro_batches(one.examples),
             answer_tokens=int((one.examples.lengths - one.examples.prompts).sum()),
             tokens=int(one.examples.lengths.sum()),
             row_ids=one.row_ids,
@@ -273,6 +274,13 @@ class TokenStream:
             too_long=one.too_long,
             unsupported=one.unsupported,
         )
+
+    def _micro_batches(self, examples: Examples) -> list[dict[str, NDArray[np.int64]]]:
+        if self.packing:
+            return [pack(examples.select(part)) for part in cut(examples.lengths, self.micro_batch, self.split_overhead)]
+        padding = _tokeniser(str(self.tokenizer)).end
+        parts = split_by_length(examples.lengths, self.micro_batch, self.split_overhead)
+        return [micro_batch(examples.select(part), padding) for part in parts]
 
 
 class LeftOut:

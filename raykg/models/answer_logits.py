@@ -31,8 +31,8 @@ def loss_sum(model: "nn.Module", batch: "Mapping[str, Tensor]") -> "tuple[Tensor
 
     Args:
         model: A causal language model, wrapped or not.
-        batch: `input_ids` and `labels` [batch, tokens], and maybe `attention_mask`; a label stands at the position of its own token and is
-            predicted from the position before; `IGNORE` marks what is not learnt.
+        batch: `input_ids` and `labels` [batch, tokens], and maybe `attention_mask` or `position_ids`; a label stands at the position of its
+            own token and is predicted from the position before; `IGNORE` marks what is not learnt.
 
     A batch without answer tokens, which a worker runs when the others have one more, gives 0 and a gradient of zeros.
     """

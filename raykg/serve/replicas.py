@@ -1,10 +1,11 @@
-"""A replica: one model with its graph, answering in batches.
+"""A replica: one model with its graph, answering many at once.
 
     replica = Answerer(to_dict(cfg), "films")
     reply = await replica.answer(Ask(question="who directed Alien?"))      # Reply, or a Refused as a value
     async for progress in replica.complete(Continue(prompt="Q: ...")):     # Progress
 
-All torch work runs in one thread with pinned threads of its own, so the event loop stays free for health checks and for callers that leave.
+Every question is worked on in a thread of its own, and what the model writes for all of them is one batch that changes at every step
+(`raykg.answer.continuous`). The event loop stays free for health checks and for callers that leave, whose texts end at the next step.
 What a request is refused with is returned, not raised: Serve logs what is raised as a fault of the service.
 """
 
@@ -14,16 +15,18 @@ import asyncio
 import logging
 import os
 import time
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from raykg.serve.batching import BatchedCalls
 from raykg.serve.refusal import Refused
 
 if TYPE_CHECKING:
+    from raykg.answer.continuous import ContinuousGenerator, Work
     from raykg.answer.opening import OpenedModel
     from raykg.answer.question import Question
     from raykg.answer.strategies import Strategy
@@ -82,7 +85,7 @@ class Progress:
 class Answerer:
     """Hosts `raykg.answer` for one model.
 
-    Abilities: every strategy, chosen per request; batches; streamed continuations beside them; edits of the live graph, followed.
+    Abilities: every strategy, chosen per request; streamed continuations; what both write is one batch; edits of the live graph, followed.
     Not supported: sampling in strategies: an answer depends on the question and the graph alone.
     """
 
@@ -98,46 +101,60 @@ class Answerer:
 
         self.cfg: ServeConfig = from_dict(ServeConfig, settings)
         self.name = name
-        threads = self.cfg.replicas.threads
-        os.environ["OMP_NUM_THREADS"] = str(threads)
-        self._thread = ThreadPoolExecutor(1, thread_name_prefix="model", initializer=pin_threads, initargs=(threads,))
-        self.opened: OpenedModel = self._thread.submit(self._open).result()
+        size = self.cfg.replicas
+        os.environ["OMP_NUM_THREADS"] = str(size.threads)
+        self.opened = self._open()
+        self.generator = self._generator()
+        self.questions = 0
+        self._pool = ThreadPoolExecutor(2 * size.batch, thread_name_prefix="question", initializer=pin_threads, initargs=(size.threads,))
         self.graph = follow(self.cfg, self.opened.graph)
         self.chosen = strategies(self.cfg, Path(self.cfg.models[name]))
         self._made: dict[str, tuple[object, Strategy]] = {}
-        self._calls: BatchedCalls[Ask, Reply | Refused] = BatchedCalls(
-            self._answer_batch, size=self.cfg.replicas.batch, wait=self.cfg.replicas.wait, executor=self._thread
-        )
-        self._thread.submit(self._warm).result()
+        self._warm()
         _log.info("model %s is loaded: %s, graph %s", name, self.opened.identity, self.graph.version)
 
     async def answer(self, ask: Ask) -> Reply | Refused:
-        """Answer one question, together with others that wait."""
+        """Answer one question beside others."""
+        from raykg.answer.continuous import Work
+
+        work = Work()
         try:
             self._check_weights(ask.weights)
             if ask.strategy not in self.chosen:
                 known = ", ".join(sorted(self.chosen))
                 raise Refused(400, f"no strategy {ask.strategy!r} (strategies: {known})", code="unknown_strategy", param="strategy")
             await self.graph.reach(ask.kg_version)
-            return await self._calls.call(ask.strategy, ask)
+            return await asyncio.get_running_loop().run_in_executor(self._pool, self._answer, ask, work)
         except Refused as refused:
             return refused
+        except asyncio.CancelledError:
+            work.abandon()
+            raise
 
     async def complete(self, asked: Continue) -> AsyncIterator[Progress | Refused]:
         """Continue a text, yielding what each step adds; a caller that leaves ends it at the next step."""
         from raykg.serve.completions import Writing
 
-        loop = asyncio.get_running_loop()
         try:
             self._check_weights(asked.weights)
             tokens = self._prompt(asked)
         except Refused as refused:
             yield refused
             return
-        ends = self.opened.generator.ends
-        writing = await loop.run_in_executor(self._thread, Writing, self.opened.model, self.opened.tokenizer, ends, tokens, asked.settings)
-        while pieces := await loop.run_in_executor(self._thread, writing.step):
-            yield Progress(tuple(pieces), len(tokens), writing.written)
+        told: asyncio.Queue[list[Piece] | None] = asyncio.Queue()
+        tell = partial(_hand_over, asyncio.get_running_loop(), told)
+        writing = Writing(self.opened.tokenizer, self.generator.ends, tokens, asked.settings, tell)
+        done = self.generator.submit(writing.lines)
+        done.add_done_callback(lambda _: tell(None))
+        written = 0
+        try:
+            while (pieces := await told.get()) is not None:
+                written += len(pieces)
+                yield Progress(tuple(pieces), len(tokens), written)
+            done.result()
+        finally:
+            for line in writing.lines:
+                line.abandoned = True
 
     async def describe(self) -> dict[str, Any]:
         """Return what `/v1/models` says, and how busy the replica is."""
@@ -149,8 +166,9 @@ class Answerer:
             "strategy": self.cfg.strategy,
             "kg": kg_of(self.graph.current()[0]),
             "positions": getattr(self.opened.model.config, "max_position_embeddings", None),
-            "batches": self._calls.batches,
-            "questions": self._calls.calls,
+            "questions": self.questions,
+            "steps": self.generator.steps,
+            "prompt_tokens": dict(zip(("computed", "known"), self.generator.prompt_reads, strict=True)),
         }
 
     def _check_weights(self, pinned: str | None) -> None:
@@ -170,10 +188,18 @@ class Answerer:
         replicas = self.cfg.replicas
         return open_model(Path(self.cfg.models[self.name]), batch=replicas.batch, device=replicas.device, dtype=replicas.dtype)
 
+    def _generator(self) -> ContinuousGenerator:
+        from raykg.answer.continuous import ContinuousGenerator
+
+        size = self.cfg.replicas
+        model, tokenizer = self.opened.model, self.opened.tokenizer
+        begin = partial(pin_threads, size.threads)
+        return ContinuousGenerator(model, tokenizer, size.batch, wait=size.wait, prefix_bytes=size.prefix_megabytes << 20, begin=begin)
+
     def _warm(self) -> None:
         """Load what is loaded at first use: the linker's index, the model's pages."""
         self.graph.current()[1].link("a", 1)
-        self.opened.generator.generate(["a"], 1)
+        self.generator.generate(["a"], 1)
 
     def _strategy(self, name: str) -> Strategy:
         """Return a strategy over the graph as it is now."""
@@ -182,34 +208,34 @@ class Answerer:
         graph, linker = self.graph.current()
         made = self._made.get(name)
         if made is None or made[0] is not graph:
-            made = graph, make_strategy(self.chosen[name], graph, linker, self.opened.generator)
+            made = graph, make_strategy(self.chosen[name], graph, linker, self.generator)
             self._made[name] = made
         return made[1]
 
-    def _answer_batch(self, strategy: str, asks: Sequence[Ask]) -> list[Reply | Refused]:
-        """Answer questions of one strategy; in the model's thread."""
+    def _answer(self, ask: Ask, work: Work) -> Reply:
+        """Answer one question; in one of the threads for it."""
+        started = time.time()
+        with self.generator.turn(work):
+            return self._answered(ask, started)
+
+    def _answered(self, ask: Ask, started: float) -> Reply:
         from raykg.answer.record import record_of
 
-        started = time.time()
+        self.questions += 1
         linker = self.graph.current()[1]  # before the strategy's graph: a newer graph has all nodes of an older linker
-        chosen = self._strategy(strategy)
-        questions = [_question(ask, linker) for ask in asks]
-        answers = chosen.answer(questions)
-        seconds = time.time() - started
-        replies: list[Reply | Refused] = []
-        for ask, question, answer in zip(asks, questions, answers, strict=True):
-            now = time.time()
-            timings = {"total": now - ask.asked, "waited": started - ask.asked, "batch": seconds, "answer": answer.seconds}
-            model = {"name": self.name, "identity": self.opened.identity}
-            record = record_of(question, answer, chosen.graph, model, {name: round(value, 6) for name, value in timings.items()})
-            replies.append(self._reply(ask, record))
-        proposing = [(ask, answer) for ask, answer in zip(asks, answers, strict=True) if answer.proposals]
-        if proposing:
+        chosen = self._strategy(ask.strategy)
+        question = _question(ask, linker)
+        (answer,) = chosen.answer([question])
+        now = time.time()
+        timings = {"total": now - ask.asked, "waited": started - ask.asked, "answer": now - started}
+        model = {"name": self.name, "identity": self.opened.identity}
+        record = record_of(question, answer, chosen.graph, model, {name: round(value, 6) for name, value in timings.items()})
+        if answer.proposals:
             try:
-                self.graph.propose(proposing, self.name)
+                self.graph.propose([(ask, answer)], self.name)
             except Exception:
-                _log.exception("what %d answers propose did not reach the owner of the graph", len(proposing))
-        return replies
+                _log.exception("what an answer proposes did not reach the owner of the graph")
+        return self._reply(ask, record)
 
     def _reply(self, ask: Ask, record: dict[str, Any]) -> Reply:
         text, finish = str(record["text"]), "stop"
@@ -273,6 +299,12 @@ def _question(ask: Ask, linker: Linker) -> Question:
     from raykg.answer.question import Question
 
     return follow_up(ask.question, ask.history, linker) if ask.history and ask.topics is None else Question(ask.question, ask.topics)
+
+
+def _hand_over(loop: asyncio.AbstractEventLoop, told: asyncio.Queue[Any], pieces: list[Piece] | None) -> None:
+    """Put pieces into a queue of an event loop, from any thread; a loop that is closed has nobody who waits for them."""
+    with suppress(RuntimeError):
+        loop.call_soon_threadsafe(told.put_nowait, pieces)
 
 
 def pin_threads(threads: int) -> None:

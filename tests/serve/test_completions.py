@@ -1,7 +1,9 @@
 import pytest
 import torch
 
+from raykg.answer.decoding import Decoder
 from raykg.answer.generation import Generator
+from raykg.answer.prefixes import Prefixes
 from raykg.models.reference import load_model, load_tokenizer, resolve
 from raykg.serve.completions import Writing, WritingSettings
 
@@ -15,19 +17,26 @@ def tiny(tmp_path_factory):
 def write(tiny, prompt, **settings):
     """Return texts, finishes and all pieces of one writing."""
     model, tokenizer = tiny
-    generator = Generator(model, tokenizer)
-    tokens = tokenizer(prompt, add_special_tokens=False)["input_ids"]
-    writing = Writing(model, tokenizer, generator.ends, tokens, WritingSettings(**settings))
-    texts, finishes, all_pieces = {}, {}, []
-    while pieces := writing.step():
-        for piece in pieces:
-            assert piece.row not in finishes, "a piece after the last one"
-            texts[piece.row] = texts.get(piece.row, "") + piece.text
-            if piece.finish:
-                finishes[piece.row] = piece.finish
-            all_pieces.append(piece)
-    assert set(finishes) == set(texts)
+    all_pieces, written = run(model, tokenizer, Generator(model, tokenizer).ends, prompt, settings)
+    texts, finishes = {}, {}
+    for piece in all_pieces:
+        assert piece.row not in finishes, "a piece after the last one"
+        texts[piece.row] = texts.get(piece.row, "") + piece.text
+        if piece.finish:
+            finishes[piece.row] = piece.finish
+    assert set(finishes) == set(texts) == set(range(settings.get("n", 1))) and written == len(all_pieces)
     return texts, finishes, all_pieces
+
+
+def run(model, tokenizer, ends, prompt, settings):
+    tokens = tokenizer(prompt, add_special_tokens=False)["input_ids"]
+    told = []
+    writing = Writing(tokenizer, ends, tokens, WritingSettings(**settings), told.extend)
+    decoder = Decoder(model.eval(), capacity=8, prefixes=Prefixes(1 << 20))
+    decoder.add(writing.lines)
+    while decoder.busy:
+        decoder.step()
+    return told, writing.written
 
 
 @pytest.mark.parametrize("prompt", ["Q: who?\nA:", "a", "the film the film the film", "é ü 字"])
@@ -40,6 +49,11 @@ def test_greedy_is_what_the_generator_writes(tiny, prompt):
 def test_greedy_copies_are_the_same(tiny):
     texts, finishes, _ = write(tiny, "abc", max_tokens=5, n=3)
     assert texts[0] == texts[1] == texts[2] and finishes == dict.fromkeys(range(3), "length")
+
+
+def test_a_sampled_text_does_not_depend_on_how_many_there_are(tiny):
+    one, four = (write(tiny, "abc" * 9, max_tokens=10, n=n, temperature=1.0, seed=5)[0] for n in (1, 4))
+    assert one[0] == four[0]
 
 
 def test_sampling_is_the_seeds(tiny):
@@ -72,9 +86,8 @@ def test_an_end_token_ends_the_text(tiny):
     tokens = tokenizer("abc", add_special_tokens=False)["input_ids"]
     with torch.inference_mode():
         first = int(model(torch.tensor([tokens])).logits[0, -1].argmax())
-    writing = Writing(model, tokenizer, frozenset({first}), tokens, WritingSettings(max_tokens=9))
-    (piece,) = writing.step()
-    assert (piece.text, piece.finish) == ("", "stop") and writing.step() == []
+    ((piece,), _) = run(model, tokenizer, frozenset({first}), "abc", {"max_tokens": 9})
+    assert (piece.text, piece.finish) == ("", "stop")
 
 
 def test_half_characters_wait_for_their_other_half(tiny):
