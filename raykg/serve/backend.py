@@ -42,13 +42,15 @@ class Backend:
         ready: Callable[[], Awaitable[dict[str, Any]]],
         embeddings: Any = None,  # noqa: ANN401 - Serve's handles are untyped
         gateways: Callable[[], Any] = lambda: None,
+        reach: Callable[[str | None], Awaitable[None]] | None = None,
     ) -> None:
         """Hold one Serve handle per model, what tells whether all replicas are loaded, and the embedding model's handle.
 
-        `gateways` gives the handle of all gateways where there are several.
+        `gateways` gives the handle of all gateways where there are several; `reach` waits for a version of the graph that all models share.
         """
         self.embeddings = embeddings
         self._gateways = gateways
+        self._reach = reach
         self.cfg = cfg
         self.metrics = metrics
         self.ready = ready
@@ -75,6 +77,8 @@ class Backend:
         Raises:
             Refused: by the replica; or overloaded (503), out of time (504), or its replicas were lost again and again (503).
         """
+        if self._reach is not None:
+            await self._reach(ask.kg_version)  # a replica waits for it too, but its places are few and a gateway's are many
         found: Reply | Refused = await self._call(model, lambda handle: handle.answer.remote(carrying(ask)))
         if isinstance(found, Refused):
             raise found

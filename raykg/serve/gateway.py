@@ -64,8 +64,9 @@ class Gateway:
         begin(self.cfg.tracing, "gateway")
         self.metrics = Metrics()
         several = all_gateways if self.cfg.replicas.gateways > 1 else lambda: None
-        self.backend = Backend(self.cfg, models, self.metrics, ready, embeddings, several)
         self.graph = follow(self.cfg, open_graph(open_saved(Path(next(iter(self.cfg.models.values()))))))
+        shared = None if self.cfg.graph.storage is None else self.graph.reach
+        self.backend = Backend(self.cfg, models, self.metrics, ready, embeddings, several, shared)
 
     def __serve_build_asgi_app__(self) -> FastAPI:
         """Return the application; Serve calls this in the replica."""

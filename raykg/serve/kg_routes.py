@@ -84,6 +84,13 @@ def kg_routes(graph: GraphInUse | EditableGraph, queries: SparqlPool) -> APIRout
 
 
 def _add_reading(router: APIRouter, graph: GraphInUse, queries: SparqlPool) -> None:
+    asked: set[asyncio.Future[dict[str, Any]]] = set()
+
+    def ended(asking: asyncio.Future[dict[str, Any]]) -> None:
+        asked.discard(asking)
+        if not asking.cancelled():
+            asking.exception()  # nobody else may be there to hear of it
+
     @router.get("/v1/kg/entities")
     async def entities(
         request: Request,
@@ -120,7 +127,12 @@ def _add_reading(router: APIRouter, graph: GraphInUse, queries: SparqlPool) -> N
     ) -> dict[str, Any]:
         """Answer a SPARQL query over this graph; it has a budget of time, rows and memory."""
         view, _ = await _reached(graph, version, exact)
-        return _said(request, view, await _off_the_loop(lambda: queries.query(view, body.sparql)))
+        if len(asked) >= 2 * queries.processes:  # as many run as wait; each holds one of the few threads that all routes have
+            raise Refused(503, "other queries are running and waiting: try again in a moment", code="query_busy", retry=1.0)
+        asking = asyncio.ensure_future(_off_the_loop(lambda: queries.query(view, body.sparql)))
+        asked.add(asking)
+        asking.add_done_callback(ended)  # when the query has ended, not when its client has left
+        return _said(request, view, await asyncio.shield(asking))
 
     @router.get("/v1/kg/snapshots")
     async def snapshots(request: Request, caller: Reader, version: VersionHeader = None) -> dict[str, Any]:

@@ -96,6 +96,23 @@ def test_a_lost_replica_is_asked_again_and_not_for_ever():
     assert (refused.value.status, refused.value.code, refused.value.retry, len(handle.given)) == (503, "replica_lost", 2.0, 3)
 
 
+def test_a_version_is_waited_for_before_a_replica_is_asked():
+    asked = []
+
+    async def reach(version):
+        asked.append(version)
+        if version == "later":
+            raise Refused(503, "not here yet", code="version_not_reached")
+
+    cfg = from_dict(ServeConfig, {"models": {"m": "x"}})
+    handle = Handle(REPLY)
+    back = Backend(cfg, {"m": handle}, Metrics(), None, reach=reach)
+    with pytest.raises(Refused, match="not here yet"):
+        asyncio.run(back.answer("m", Ask(question="q", strategy="s", kg_version="later")))
+    assert handle.given == []
+    assert answer(back) is REPLY and asked == ["later", None]
+
+
 def test_overload_is_said_at_once():
     from ray.serve.exceptions import BackPressureError
 

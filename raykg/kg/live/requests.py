@@ -187,6 +187,6 @@ def _datatype(graph: KnowledgeGraph, relation: str, wanted: Wanted) -> str | Non
     if not kinds or None in kinds:
         return None
     if len(kinds) > 1:
-        named = sorted(str(kind) for kind in kinds)
-        raise LiveError(f"datatype: the tails of {wanted.relation!r} have several ({', '.join(named)}); say which one {wanted.tail[:100]!r} has")
+        named = ", ".join(sorted(str(kind) for kind in kinds))
+        raise LiveError(f"datatype: the tails of {wanted.relation!r} have several ({named}); say which one {wanted.tail[:100]!r} has")
     return kinds[0]

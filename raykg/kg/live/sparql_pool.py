@@ -74,6 +74,7 @@ class SparqlPool:
 
     def __init__(self, folder: Path, *, processes: int = 1, budget: QueryBudget | None = None) -> None:
         self.folder = Path(folder)
+        self.processes = processes
         self.budget = budget or QueryBudget()
         self._free: queue.Queue[_Copy | None] = queue.Queue()
         for _ in range(processes):
