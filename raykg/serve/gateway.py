@@ -44,6 +44,7 @@ if TYPE_CHECKING:
 _log = logging.getLogger("ray.serve")
 _LONGEST_NAME = 200  # of a field, as an error repeats it
 _EXPOSED = ["X-Request-ID", "X-KG-Version", "X-Trace-ID", "Retry-After"]
+_TAKEN = ["Authorization", "Content-Type", "Idempotency-Key", "X-Request-ID", "X-KG-Version", "X-KG-Version-Exact"]
 
 
 class Gateway:
@@ -104,7 +105,7 @@ def make_app(cfg: ServeConfig, backend: Backend, graph: GraphInUse) -> FastAPI:
     if cfg.http.cors:
         app.add_middleware(
             CORSMiddleware, allow_origins=list(cfg.http.cors), allow_methods=["GET", "POST"], expose_headers=_EXPOSED,
-            allow_headers=["Authorization", "Content-Type", "Idempotency-Key", "X-KG-Version", "X-Request-ID", "traceparent", "tracestate"],
+            allow_headers=[*_TAKEN, "traceparent", "tracestate"],
         )  # fmt: skip
     return app
 
