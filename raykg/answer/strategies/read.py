@@ -38,6 +38,9 @@ class Config:
     """New tokens of an answer with its citations."""
     facts_tokens: PositiveInt = 64
     """Room for the facts, in the model's tokens; the same as in training, or the model reads what it never saw."""
+    order: Literal["relevance", "stable"] = "relevance"
+    """How the chosen facts stand: the best first; or in an order that depends on the facts alone (`stable`), so that what the model reads for
+    questions about the same subgraph begins alike, and a service computes it once. Training shuffles them: a fine-tuned model reads both."""
     mentions: PositiveInt = 3
     """Names in the question that are looked at, when topics are linked."""
     prompt: Literal["bare", "few_shot", "chat"] = "bare"
@@ -89,9 +92,13 @@ class Read:
 
     def facts(self, question: str, nodes: Sequence[int]) -> Facts:
         """Return the facts that the model reads, within the token budget."""
-        from raykg.data.ground import facts_for_question
+        from raykg.data.ground import Facts, facts_for_question
 
-        return facts_for_question(self.graph, question, nodes, self.generator.tokenizer, self.config.facts_tokens)
+        found = facts_for_question(self.graph, question, nodes, self.generator.tokenizer, self.config.facts_tokens)
+        if self.config.order == "relevance":
+            return found
+        places = found.triple_ids.argsort(kind="stable")
+        return Facts(tuple(found.texts[place] for place in places), found.triple_ids[places])
 
     def prompt(self, question: Question, facts: Sequence[str]) -> str:
         """Return what the model reads."""

@@ -67,6 +67,23 @@ def test_the_facts_keep_to_the_token_budget(graph, linker):
     assert 0 < len(token_ids(strategy.generator.tokenizer, [lines])[0]) <= 80
 
 
+def test_in_stable_order_questions_about_the_same_facts_begin_alike(graph, linker):
+    questions = [Question("who starred in Alien?", ("Alien",)), Question("when was Alien released?", ("Alien",))]
+    begins = []
+    for order in ("relevance", "stable"):
+        strategy = make(graph, linker, {"": " Ridley Scott [1]"}, order=order, facts_tokens=2000)
+        answers = strategy.answer(questions)
+        begins.append([prompt.split("Q:")[0] for prompt in strategy.generator.asked])
+        head, relation, tail = graph.triple(answers[0].citations[0])
+        said = f"{graph.label(head)} {graph.relation_names[relation]} {graph.label(tail)}"
+        assert begins[-1][0].splitlines()[0] == f"1 {said}", "a citation means the line that it names"
+    (relevant, stable) = begins
+    assert relevant[0] != relevant[1] and stable[0] == stable[1]
+    assert sorted(line.split(" ", 1)[1] for line in stable[0].splitlines()) == sorted(
+        line.split(" ", 1)[1] for line in relevant[0].splitlines()
+    )
+
+
 @pytest.mark.parametrize("by_id", [True, False])
 def test_topics_given_decide_whose_facts_are_read(graph, linker, by_id):
     strategy = make(graph, linker, {})
