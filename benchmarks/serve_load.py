@@ -1,174 +1,257 @@
-"""The service against what one would write in an afternoon: FastAPI around `model.generate`, one question at a time.
+"""The service under load, beside the servers that one would write in an afternoon.
 
-    python benchmarks/serve_load.py runs/quickstart --questions 300 --clients 16
+    python benchmarks/serve_load.py runs/quickstart
+    python benchmarks/serve_load.py runs/quickstart --questions 100 --clients 8 --strategies plan_execute --rates 2 4
 
-Both serve the same fine-tuned model on this machine, in one run of this script, one after the other. Clients ask in a closed loop: each
-sends its next question when it has its answer. The plain server greedily generates the plan with transformers and executes it with the same
-executor, so both give the same answers; how many are equal is printed. The last line is the ratio of their answers a second.
+All serve the same fine-tuned model on this machine, one after the other, in one run of this script:
+
+    raykg serve          replicas of one thread each, continuous batches, prompts that begin alike read once
+    FastAPI + generate   one process, all cores, one question at a time
+    ... in batches       the same, collecting up to 16 requests into a padded batch of transformers' `generate`
+
+The questions are about few films, many each, so that they share subgraphs: every film is asked about in the words of all one-hop test
+questions that go from a film. In the closed loop each client sends its next question when it has its answer; in the open loop questions
+arrive at random with a given rate, whatever the server does. Last, the time to the first token and to the last of 24 that `/v1/completions`
+streams, while other clients do the same. Each table ends with the ratio of answers a second.
 """
 
 from __future__ import annotations
 
 import argparse
+import asyncio
 import json
 import os
+import random
 import signal
-import socket
 import statistics
 import subprocess
 import sys
 import tempfile
-import threading
 import time
-import urllib.error
-import urllib.request
+from collections.abc import Awaitable, Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
+
+from served import free_port, served
+
+READ = {"order": "stable"}
+TOKENS = 24
+
+
+@dataclass
+class Measured:
+    """What one server did."""
+
+    seconds: float = 0.0
+    latencies: list[float] = field(default_factory=list)
+    first: list[float] = field(default_factory=list)  # seconds to the first token
+    texts: dict[int, str] = field(default_factory=dict)
+    failed: int = 0
+
+    @property
+    def rate(self) -> float:
+        """Answers a second."""
+        return len(self.latencies) / self.seconds
+
+    def row(self, name: str) -> str:
+        """Return a line of the table."""
+        first = f"{statistics.median(self.first):11.2f}" if self.first else f"{'':11}"
+        p50, p99 = statistics.median(self.latencies), statistics.quantiles(self.latencies, n=100)[98]
+        return f"{name:26}{self.rate:10.2f}{p50:9.2f}{p99:9.2f}{first}{self.failed:8}"
 
 
 def main() -> None:
-    """Measure both and print a table."""
-    parser = argparse.ArgumentParser()
+    """Measure all and print tables."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("run", type=Path)
     parser.add_argument("--questions", type=int, default=300)
     parser.add_argument("--clients", type=int, default=16)
     parser.add_argument("--replicas", type=int, default=os.cpu_count() or 1)
     parser.add_argument("--batch", type=int, default=16)
-    parser.add_argument("--plain", type=int, default=0, help="serve plainly at this port, and nothing else")
+    parser.add_argument("--strategies", nargs="*", default=["plan_execute", "read"])
+    parser.add_argument("--rates", nargs="*", type=float, default=[4.0], help="of arrivals a second in the open loop")
+    parser.add_argument("--films", type=int, default=30, help="that the questions are about")
     given = parser.parse_args()
-    if given.plain:
-        serve_plainly(given.run, given.plain)
-        return
-    questions = read_questions(given.run, given.questions)
-    print(f"{len(questions)} questions, {given.clients} clients, {os.cpu_count()} cores, {given.replicas} replicas of one thread\n")
-    print(f"{'server':28}{'answers/s':>10}{'p50 s':>9}{'p99 s':>9}{'failed':>8}")
-    port = free_port()
-    ours = measure("raykg serve", served(given, port), f"http://127.0.0.1:{port}", questions, given.clients)
-    port = free_port()
-    plain = [sys.executable, __file__, str(given.run), "--plain", str(port)]
-    theirs = measure("FastAPI + generate", plain, f"http://127.0.0.1:{port}", questions, given.clients)
-    equal = sum(one == other for one, other in zip(ours[1], theirs[1], strict=True))
-    print(f"\nequal answers: {equal} of {len(questions)}\nratio: {ours[0] / theirs[0]:.2f}")
+    questions = about_few(given.run, given.questions, given.films)
+    print(f"{len(questions)} questions about {given.films} films, {given.clients} clients, {os.cpu_count()} cores")
+    for strategy in given.strategies:
+        compare(given, strategy, questions)
+    completions(given, questions)
 
 
-def read_questions(run: Path, count: int) -> list[str]:
-    """Return the first questions of the run's test sets."""
+def compare(given: argparse.Namespace, strategy: str, questions: Sequence[str]) -> None:
+    """Measure the answers of one strategy, in a closed loop and in open ones."""
+    found: dict[str, list[Measured]] = {}
+    for name, server in servers(given, strategy):
+        with server as url:
+            asyncio.run(closed(url, questions[:8], 4, answer))  # warm
+            found[name] = [asyncio.run(closed(url, questions, given.clients, answer))]
+            found[name] += [asyncio.run(opened(url, questions[:150], rate)) for rate in given.rates]
+    for place, title in enumerate(["closed loop", *(f"open loop, {rate:g} a second" for rate in given.rates)]):
+        print(f"\n{strategy}, {title}\n{'server':26}{'answers/s':>10}{'p50 s':>9}{'p99 s':>9}{'':11}{'failed':>8}")
+        for name, measured in found.items():
+            print(measured[place].row(name))
+    (ours, *theirs) = found.values()
+    for name, other in zip(list(found)[1:], theirs, strict=True):
+        equal = sum(ours[0].texts.get(place) == text for place, text in other[0].texts.items())
+        print(f"ratio to {name}: {ours[0].rate / other[0].rate:.2f} (equal answers: {equal} of {len(questions)})")
+
+
+def completions(given: argparse.Namespace, questions: Sequence[str]) -> None:
+    """Measure when streamed texts begin and end."""
+    with ours(given, "plan_execute") as url:
+        asyncio.run(closed(url, questions[:8], 4, complete))
+        measured = asyncio.run(closed(url, questions[:100], given.clients, complete))
+    print(f"\ncompletions of {TOKENS} tokens, streamed\n{'server':26}{'texts/s':>10}{'p50 s':>9}{'p99 s':>9}{'first s':>11}{'failed':>8}")
+    print(measured.row("raykg serve"))
+
+
+def about_few(run: Path, count: int, films: int) -> list[str]:
+    """Return questions about few entities: those that one-hop test questions begin at, in the words of all of these questions."""
     from raykg.data.question_set import QuestionSet
 
-    texts = [
-        text
+    rows = [
+        row
         for folder in sorted((run / "questions").glob("test-*"))
-        for text in QuestionSet.open(folder).to_table()["question"].to_pylist()
+        for row in QuestionSet.open(folder).to_table().to_pylist()
+        if row["kind"] == "path" and row["hops"] == 1 and " > " in row["plan"] and row["topics"][0] in row["question"]
     ]
-    return texts[:count]
+    names = list(dict.fromkeys(row["topics"][0] for row in rows))[:films]
+    asked = [row["question"].replace(row["topics"][0], name) for name in names for row in rows]
+    return random.Random(0).sample(list(dict.fromkeys(asked)), count)
 
 
-def served(given: argparse.Namespace, port: int) -> list[str]:
-    """Return the command of our service; config and logs are in a temporary folder."""
-    folder = Path(tempfile.mkdtemp(prefix="serve-load-"))
-    config = folder / "service.yaml"
-    config.write_text(f"models: {{m: {json.dumps(str(given.run.absolute()))}}}\nstorage: {json.dumps(str(folder))}\n")
-    size = f"replicas={{count: {given.replicas}, batch: {given.batch}}}"
-    code = "import sys; from raykg.cli.main import main; main(sys.argv[1:])"
-    return [sys.executable, "-c", code, "serve", str(config), f"http.port={port}", size]
+def servers(given: argparse.Namespace, strategy: str) -> Iterator[tuple[str, Any]]:
+    """Yield each server's name and a context that runs it."""
+    yield "raykg serve", ours(given, strategy)
+    yield "FastAPI + generate", plain(given, strategy, 1)
+    yield f"... in batches of {given.batch}", plain(given, strategy, given.batch)
 
 
-def measure(name: str, command: list[str], url: str, questions: list[str], clients: int) -> tuple[float, list[str | None]]:
-    """Start a server, ask it everything, stop it; print its row and return answers a second and the texts."""
-    process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+def ours(given: argparse.Namespace, strategy: str) -> Any:  # noqa: ANN401 - a context manager
+    """Run our service."""
+    settings = {
+        "models": {"m": str(given.run.absolute())},
+        "strategy": strategy,
+        "strategies": [{"name": "plan_execute"}, {"name": "read", **READ}],
+        "replicas": {"count": given.replicas, "batch": given.batch},
+    }
+    return served(settings, Path(tempfile.mkdtemp(prefix="serve-load-")))
+
+
+@contextmanager
+def plain(given: argparse.Namespace, strategy: str, batch: int) -> Iterator[str]:
+    """Run a peer."""
+    port = free_port()
+    settings = json.dumps(READ if strategy == "read" else {})
+    script = str(Path(__file__).with_name("plain_servers.py"))
+    words = [
+        sys.executable,
+        script,
+        str(given.run),
+        "--port",
+        str(port),
+        "--strategy",
+        strategy,
+        "--settings",
+        settings,
+        "--batch",
+        str(batch),
+    ]
+    process = subprocess.Popen(words)
     try:
-        wait_for(url, process)
-        texts: list[str | None] = [None] * len(questions)
-        seconds: list[float] = []
-        places = iter(range(len(questions)))
-        lock = threading.Lock()
-
-        def client() -> None:
-            while True:
-                with lock:
-                    place = next(places, None)
-                if place is None:
-                    return
-                started = time.perf_counter()
-                texts[place] = ask(url, questions[place])
-                seconds.append(time.perf_counter() - started)
-
-        for question in questions[:4]:
-            ask(url, question)  # warm
-        threads = [threading.Thread(target=client) for _ in range(clients)]
-        started = time.perf_counter()
-        for thread in threads:
-            thread.start()
-        for thread in threads:
-            thread.join()
-        rate = len(questions) / (time.perf_counter() - started)
+        url = f"http://127.0.0.1:{port}"
+        asyncio.run(ready(url, process))
+        yield url
     finally:
         process.send_signal(signal.SIGINT)
         process.wait(60)
-    p50, p99 = statistics.median(seconds), statistics.quantiles(seconds, n=100)[98]
-    print(f"{name:28}{rate:10.2f}{p50:9.2f}{p99:9.2f}{sum(text is None for text in texts):8}", flush=True)
-    return rate, texts
 
 
-def ask(url: str, question: str) -> str | None:
-    """Return the text of an answer; None where there is none."""
-    request = urllib.request.Request(f"{url}/v1/answers", json.dumps({"question": question}).encode(), {"Content-Type": "application/json"})
-    try:
-        with urllib.request.urlopen(request, timeout=300) as response:
-            return str(json.load(response)["text"])
-    except urllib.error.HTTPError:
-        return None
+async def ready(url: str, process: subprocess.Popen[bytes]) -> None:
+    """Wait until a server answers."""
+    import aiohttp
 
-
-def wait_for(url: str, process: subprocess.Popen[bytes]) -> None:
-    """Wait until a server is ready."""
-    for _ in range(600):
-        try:
-            with urllib.request.urlopen(f"{url}/readyz", timeout=5):
-                return
-        except OSError:
-            if process.poll() is not None:
-                raise SystemExit(f"the server ended: {' '.join(process.args)}") from None  # type: ignore[arg-type]
-            time.sleep(0.5)
+    async with aiohttp.ClientSession() as session:
+        for _ in range(600):
+            try:
+                async with session.get(f"{url}/readyz"):
+                    return
+            except aiohttp.ClientError:
+                if process.poll() is not None:
+                    raise SystemExit("the server ended") from None
+                await asyncio.sleep(0.5)
     raise SystemExit("the server is not ready after five minutes")
 
 
-def free_port() -> int:
-    """Return a port that nobody listens on."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
+Asking = Callable[[Any, str, str, Measured], Awaitable[str | None]]
 
 
-def serve_plainly(run: Path, port: int) -> None:
-    """Serve as most examples do: a route that calls `generate`; FastAPI's thread pool, one lock, all cores for one question."""
-    import torch
-    import uvicorn
-    from fastapi import FastAPI
+async def closed(url: str, questions: Sequence[str], clients: int, ask: Asking) -> Measured:
+    """Let clients ask, each its next question when it has its answer."""
+    import aiohttp
 
-    from raykg.answer.opening import choose_strategy, open_model, open_saved
-    from raykg.answer.question import Question
-    from raykg.answer.record import record_of
-    from raykg.data.prompts import STOP, plan_prompt
+    measured, places = Measured(), iter(range(len(questions)))
 
-    torch.set_num_threads(os.cpu_count() or 1)
-    opened = open_model(run)
-    strategy = opened.strategy(choose_strategy("plan_execute", open_saved(run)))
-    app, lock = FastAPI(), threading.Lock()
+    async def client(session: aiohttp.ClientSession) -> None:
+        for place in places:
+            await one(session, url, place, questions[place], measured, ask)
 
-    @app.get("/readyz")
-    def ready() -> dict[str, bool]:
-        return {"ready": True}
+    async with aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(600)) as session:
+        started = time.perf_counter()
+        await asyncio.gather(*(client(session) for _ in range(clients)))
+        measured.seconds = time.perf_counter() - started
+    return measured
 
-    @app.post("/v1/answers")
-    def answer(body: dict[str, str]) -> dict[str, str]:
-        question = Question(body["question"])
-        inputs = opened.tokenizer(plan_prompt(question.text), return_tensors="pt", add_special_tokens=False)
-        with lock, torch.inference_mode():
-            written = opened.model.generate(**inputs, max_new_tokens=64, do_sample=False, stop_strings=[STOP], tokenizer=opened.tokenizer)
-            text = opened.tokenizer.decode(written[0, inputs["input_ids"].shape[1] :], skip_special_tokens=True).partition(STOP)[0]
-            return {"text": record_of(question, strategy.run(text, question), opened.graph)["text"]}
 
-    uvicorn.run(app, host="127.0.0.1", port=port, log_level="error")
+async def opened(url: str, questions: Sequence[str], rate: float) -> Measured:
+    """Let questions arrive at random."""
+    import aiohttp
+
+    measured, draw = Measured(), random.Random(1)
+    async with aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(600), connector=aiohttp.TCPConnector(limit=0)) as session:
+        started, asking = time.perf_counter(), []
+        for place, question in enumerate(questions):
+            asking.append(asyncio.create_task(one(session, url, place, question, measured, answer)))
+            await asyncio.sleep(draw.expovariate(rate))
+        await asyncio.gather(*asking)
+        measured.seconds = time.perf_counter() - started
+    return measured
+
+
+async def one(session: Any, url: str, place: int, question: str, measured: Measured, ask: Asking) -> None:  # noqa: ANN401
+    """Ask one question and note how it went."""
+    started = time.perf_counter()
+    text = await ask(session, url, question, measured)
+    if text is None:
+        measured.failed += 1
+    else:
+        measured.latencies.append(time.perf_counter() - started)
+        measured.texts[place] = text
+
+
+async def answer(session: Any, url: str, question: str, measured: Measured) -> str | None:  # noqa: ANN401
+    """Ask for an answer; None where it is refused."""
+    async with session.post(f"{url}/v1/answers", json={"question": question}) as response:
+        return str((await response.json())["text"]) if response.status == 200 else None
+
+
+async def complete(session: Any, url: str, question: str, measured: Measured) -> str | None:  # noqa: ANN401
+    """Stream a continuation, noting when its first token came."""
+    body = {"model": "m", "prompt": f"Q: {question}\nA:", "max_tokens": TOKENS, "stream": True, "temperature": 1.0, "seed": 1}
+    started, text, first = time.perf_counter(), "", None
+    async with session.post(f"{url}/v1/completions", json=body) as response:
+        if response.status != 200:
+            return None
+        async for line in response.content:
+            if line.startswith(b"data: {"):
+                choices = json.loads(line[6:]).get("choices") or [{}]
+                text += choices[0].get("text") or ""
+                first = first or (time.perf_counter() - started if text else None)
+    measured.first.append(first or time.perf_counter() - started)
+    return text
 
 
 if __name__ == "__main__":
