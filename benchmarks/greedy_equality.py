@@ -4,7 +4,7 @@
 
 Prompts are plan prompts and reading prompts of the run's test questions, so that lines of very different length join and leave one batch,
 and prompts that begin alike are read once. Both sides run the merged model in float32. A difference is explained where, at the first token
-that differs, the two candidates' logits are less than 1e-4 apart, computed by one pass over the whole text; any other ends with exit code 1.
+that differs, the two candidates' logits are less than 1e-4 apart, computed by one pass over the text; any other ends with exit code 1.
 """
 
 from __future__ import annotations
