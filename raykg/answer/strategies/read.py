@@ -39,8 +39,9 @@ class Config:
     facts_tokens: PositiveInt = 64
     """Room for the facts, in the model's tokens; the same as in training, or the model reads what it never saw."""
     order: Literal["relevance", "stable"] = "relevance"
-    """How the chosen facts stand: the best first; or in an order that depends on the facts alone (`stable`), so that what the model reads for
-    questions about the same subgraph begins alike, and a service computes it once. Training shuffles them: a fine-tuned model reads both."""
+    """How the chosen facts stand: the best first; or in an order that depends on the facts alone (`stable`), so that what the model reads
+    for questions about the same subgraph begins alike, and a service computes it once. Training shuffles facts: a fine-tuned model reads
+    both."""
     mentions: PositiveInt = 3
     """Names in the question that are looked at, when topics are linked."""
     prompt: Literal["bare", "few_shot", "chat"] = "bare"
