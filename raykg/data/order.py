@@ -2,7 +2,7 @@
 
 An epoch is a permutation of the rows. It is never stored: a keyed bijection maps the n-th place of the epoch to a row, so that any step of
 any epoch costs the same and a resumed run starts where it stopped without replaying anything. The global batch does not depend on how many
-workers share it; a worker takes every `world`-th row of it.
+workers share it; its rows are dealt so that each has as much to do (`dealt`).
 
     >>> order = Order(rows=10, batch=4, seed=0)
     >>> order.steps_per_epoch, order.position(5)
@@ -58,15 +58,26 @@ class Order:
         places = np.arange(within * self.batch, min((within + 1) * self.batch, self.rows), dtype=np.int64)
         return permute(places, self.rows, self.seed, epoch)
 
-    def worker_rows(self, step: int, rank: int, world: int) -> Rows:
-        """Return what worker `rank` of `world` takes of a step: every `world`-th row; maybe none of a short batch.
 
-        Raises:
-            ValueError: there is no such worker.
-        """
-        if not 0 <= rank < world:
-            raise ValueError(f"rank ({rank}) must be one of 0 to {world - 1}")
-        return self.row_ids(step)[rank::world]
+def dealt(weights: NDArray[np.int64], rank: int, world: int) -> Rows:
+    """Return the places of the rows that worker `rank` of `world` computes, ascending; maybe none of a short batch.
+
+    Every place is dealt to one worker. The heaviest rows go round the workers, the next ones back, and so on, so that all get as many rows
+    as each other, or one more, and about the same weight: a step lasts as long as its slowest worker.
+
+    Args:
+        weights: about what each row of a global batch costs, `[rows]`; equal ones keep their order.
+        rank: the worker.
+        world: number of workers.
+
+    Raises:
+        ValueError: there is no such worker.
+    """
+    if not 0 <= rank < world:
+        raise ValueError(f"rank ({rank}) must be one of 0 to {world - 1}")
+    round_, seat = np.divmod(np.arange(len(weights)), world)
+    taker = np.where(round_ % 2 == 0, seat, world - 1 - seat)
+    return np.sort(np.argsort(-weights, kind="stable")[taker == rank])
 
 
 def permute(places: Rows, size: int, seed: int, epoch: int) -> Rows:

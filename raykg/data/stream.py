@@ -22,11 +22,12 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from raykg.data import ground
 from raykg.data.errors import DataError
-from raykg.data.order import Order, Rows, draws
+from raykg.data.order import Order, Rows, dealt, draws
 from raykg.data.packing import cut, pack
 from raykg.data.prompts import plan_prompt, read_prompt
 from raykg.data.targets import TargetsConfig
@@ -46,6 +47,8 @@ STEPS_PER_TASK = 8
 
 SPLIT_OVERHEAD = 32
 """What one more micro-batch costs, in tokens (see `split_by_length`): SmolLM2-135M with LoRA, float32, one CPU core."""
+
+_CHARACTERS = 4  # of a token, about
 
 _BLOCK = pa.schema(
     [
@@ -141,10 +144,12 @@ class Slicer:
         Raises:
             DataError: the question set has another number of rows than the order, or a graph is needed and not given.
         """
-        rows = self.order.worker_rows(step, self.rank, self.world)
+        rows = self.order.row_ids(step)
         table = self._opened().take(rows)
         epoch, _ = self.order.position(step)
         kinds = choose_targets(rows, self.order.seed, epoch, self.targets.read)
+        mine = dealt(self._weights(table, kinds), self.rank, self.world)
+        rows, table, kinds = rows[mine], table.take(pa.array(mine)), kinds[mine]
         seeds = (draws(rows, self.order.seed, epoch, "facts") * 2.0**32).astype(np.int64)
         columns = table.select(["question", "plan", "topics", "topic_ids", "answers", "answer_ids"]).to_pylist()
         texts = [self._texts(row, kind, seed) for row, kind, seed in zip(columns, kinds.tolist(), seeds.tolist(), strict=True)]
@@ -159,6 +164,12 @@ class Slicer:
             too_long=len(found) - len(short),
             unsupported=len(texts) - len(found),
         )
+
+    def _weights(self, table: pa.Table, kinds: NDArray[np.int64]) -> NDArray[np.int64]:
+        """Return about how long each row's text will be, in characters: nothing is tokenised that other workers compute."""
+        written = pc.add(pc.utf8_length(table["question"]), pc.utf8_length(table["plan"])).to_numpy().astype(np.int64)
+        facts = _CHARACTERS * self.targets.facts_tokens
+        return np.where(kinds == READ, written + facts, written)
 
     def __call__(self, block: Mapping[str, NDArray[np.int64]]) -> pa.Table:
         """Tokenise the steps `block["id"]`: what a Ray Data task runs."""

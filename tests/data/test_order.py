@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from scipy import stats
 
 from raykg.data import order as module
-from raykg.data.order import Order, draws, permute
+from raykg.data.order import Order, dealt, draws, permute
 
 
 def test_module_example_runs() -> None:
@@ -27,15 +27,19 @@ def test_every_row_once_per_epoch(rows: int, batch: int, seed: int, epoch: int) 
     assert order.position(first + order.steps_per_epoch - 1) == (epoch, order.steps_per_epoch - 1)
 
 
-@given(rows=st.integers(1, 500), batch=st.integers(1, 70), world=st.integers(1, 9), step=st.integers(0, 100))
-def test_workers_share_the_batch_exactly(rows: int, batch: int, world: int, step: int) -> None:
-    order = Order(rows=rows, batch=batch, seed=3)
-    parts = [order.worker_rows(step, rank, world) for rank in range(world)]
-    whole = np.full(sum(map(len, parts)), -1)
-    for rank, part in enumerate(parts):
-        whole[rank::world] = part
-    assert np.array_equal(whole, order.row_ids(step))
+@given(weights=st.lists(st.integers(0, 2000), max_size=70), world=st.integers(1, 9))
+def test_every_row_is_dealt_to_one_worker(weights: list[int], world: int) -> None:
+    parts = [dealt(np.array(weights, dtype=np.int64), rank, world) for rank in range(world)]
+    assert sorted(np.concatenate(parts).tolist()) == list(range(len(weights)))
+    assert all(part.tolist() == sorted(part.tolist()) for part in parts)
     assert max(map(len, parts)) - min(map(len, parts)) <= 1
+    loads = [sum(weights[place] for place in part) for part in parts]
+    assert max(loads) - min(loads) <= max(weights, default=0), "no worker has more to do than others by more than the heaviest row"
+
+
+def test_one_worker_takes_all_and_equal_rows_keep_their_order() -> None:
+    assert dealt(np.array([5, 9, 1]), 0, 1).tolist() == [0, 1, 2]
+    assert [dealt(np.full(5, 7), rank, 2).tolist() for rank in (0, 1)] == [[0, 3, 4], [1, 2]]
 
 
 def test_the_order_is_fixed_for_all_time() -> None:
@@ -110,4 +114,4 @@ def test_an_order_of_nothing_is_refused() -> None:
     with pytest.raises(ValueError, match=r"step \(-1\)"):
         Order(rows=1, batch=1, seed=0).row_ids(-1)
     with pytest.raises(ValueError, match=r"rank \(2\) must be one of 0 to 1"):
-        Order(rows=1, batch=1, seed=0).worker_rows(0, 2, 2)
+        dealt(np.array([1]), 2, 2)
