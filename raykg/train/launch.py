@@ -205,11 +205,11 @@ def _fit_once(config: dict[str, Any], resources: ResourcesConfig, folder: Path, 
             thread.join(_POLL)
             for record in next(reader):
                 on_record(record)
-    except KeyboardInterrupt:
+    except (KeyboardInterrupt, SystemExit) as stopped:  # Ctrl-C, or SIGTERM, of which Ray's handler makes an exit
         import ray
 
         ray.shutdown()  # ends this driver's workers; a cluster that we only joined lives on
-        raise
+        raise KeyboardInterrupt from stopped
     for record in next(reader):
         on_record(record)
     return outcome[0]
