@@ -35,6 +35,7 @@ _PROXY_SECONDS = 60.0
 # By these a client would choose Serve's timeout, stay uncancelled, or pick a replica.
 _SERVES_OWN = {b"x-request-timeout-seconds", b"x-request-disconnect-disabled", b"serve-multiplexed-model-id", b"x-session-id"}
 
+_SERVES_ROUTES = "/-/routes"
 # Sent twice, two readers on the way could each believe another one.
 _ONCE = {b"host", b"authorization", b"origin", b"content-length", b"idempotency-key", b"x-kg-version"}
 
@@ -77,6 +78,7 @@ class Edge:
         request_id = given[0].decode() if len(given) == 1 and _SOUND_ID.fullmatch(given[0]) else uuid.uuid4().hex
         response = _Response(send, None if self.behind_proxy else request_id)
         try:
+            _check_path(scope)
             _check_headers(scope["headers"])
             scope["headers"] = _cleaned(scope["headers"], request_id)
             whole = await self._read(scope, receive)
@@ -181,6 +183,19 @@ class _Response:
         message = self.text.decode("utf-8", "replace").strip() or "refused"
         retries = float(retry) if retry.isdigit() else 1.0 if status == 503 else None
         await self.refuse(Refused(status, message, retry=retries))
+
+
+def _check_path(scope: Scope) -> None:
+    """Refuse what is no path, and the one by which Serve tells everybody its applications; its health check stays.
+
+    Raises:
+        Refused: with 400 or 404.
+    """
+    path = str(scope["path"])
+    if not path.startswith("/"):
+        raise Refused(400, f"{path[:100]!r} is no path: it must begin with /")
+    if path.removeprefix(str(scope.get("root_path", ""))) == _SERVES_ROUTES:
+        raise Refused(404, f"{path}: no such route")
 
 
 def _check_headers(headers: list[tuple[bytes, bytes]]) -> None:

@@ -67,6 +67,14 @@ def test_more_headers_than_an_honest_client_sends_are_refused(headers):
     assert (got.status, got.error["code"]) == (431, "headers_too_large")
 
 
+@pytest.mark.parametrize(("path", "prefix", "status"), [
+    ("*", "", 400), ("", "", 400), ("evil.example:80", "", 400), ("/-/routes", "", 404), ("/films/-/routes", "/films", 404),
+    ("/-/healthz", "", 200), ("/-/routes/x", "", 200), ("/*", "", 200),
+])  # fmt: skip
+def test_what_is_no_path_and_serves_own_are_refused(path, prefix, status):
+    assert call(edge(), scope(path=path) | {"root_path": prefix}, [b"x"]).status == status
+
+
 @pytest.mark.parametrize("name", ["host", "authorization", "origin", "content-length", "idempotency-key", "x-kg-version"])
 def test_a_header_of_which_only_one_can_be_meant_is_taken_once(name):
     value = "1"
