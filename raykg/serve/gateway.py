@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -18,6 +18,7 @@ from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
 from starlette.exceptions import HTTPException
 from starlette.middleware.cors import CORSMiddleware
+from starlette.routing import Match
 
 from raykg import __version__
 from raykg.kg.live.sparql_pool import QueryBudget, SparqlPool
@@ -160,7 +161,22 @@ async def _unknown(request: Request, error: Exception) -> Response:
     messages = {404: f"{path}: no such route", 405: f"{path} does not take {request.method}"}
     detail = str(getattr(error, "detail", "")) or "refused"
     response = await _refused(request, Refused(status, messages.get(status, detail)))
-    allowed = (getattr(error, "headers", None) or {}).get("Allow")
-    if allowed:
-        response.headers["Allow"] = allowed
+    if status == 405:
+        response.headers["Allow"] = ", ".join(_methods(request))
     return response
+
+
+def _methods(request: Request) -> list[str]:
+    """Return what a request's path takes; each route alone knows of its own methods only."""
+    matching = [route for route in _plain_routes(request.app.routes) if route.matches(request.scope)[0] != Match.NONE]
+    return sorted({method for route in matching for method in getattr(route, "methods", None) or ()})
+
+
+def _plain_routes(routes: Iterable[Any]) -> Iterator[Any]:
+    """Yield routes, those of included routers too; newer FastAPI keeps them there."""
+    for route in routes:
+        included = getattr(route, "original_router", None)
+        if included is None:
+            yield route
+        else:
+            yield from _plain_routes(included.routes)

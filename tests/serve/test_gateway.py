@@ -63,6 +63,8 @@ def test_the_page_is_there_under_its_policy(make):
     [
         ("GET", "/nowhere", {}, 404, "not_found"),
         ("DELETE", "/v1/answers", {}, 405, "method_not_allowed"),
+        ("DELETE", "/v1/kg/snapshots", {}, 405, "method_not_allowed"),
+        ("PUT", "/v1/models/m", {}, 405, "method_not_allowed"),
         ("POST", "/v1/answers", {"json": {}}, 400, "missing_required_parameter"),
         ("POST", "/v1/answers", {"json": {"question": "x", "y": 1}}, 400, "unknown_parameter"),
         ("POST", "/v1/answers", {"json": [1]}, 400, "invalid_json"),
@@ -79,7 +81,7 @@ def test_errors_have_one_form(make, method, path, more, status, code):
     assert set(got.json()) == {"error"} and set(got.json()["error"]) == {"message", "type", "param", "code"}
     assert got.headers["x-kg-version"] and got.headers["x-content-type-options"] == "nosniff"
     if status == 405:
-        assert got.headers["allow"] == "POST"
+        assert got.headers["allow"] == {"/v1/answers": "POST", "/v1/kg/snapshots": "GET, POST", "/v1/models/m": "GET"}[path]
 
 
 def test_no_page_of_another_site_may_read_unless_the_config_says_so(make):
