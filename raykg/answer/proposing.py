@@ -1,4 +1,4 @@
-"""Proposals for missing facts: what the model remembers, checked against passages.
+"""Proposals for missing facts: what the model remembers, checked against passages and against another model.
 
     proposer = Proposer(graph, linker, generator, witness=Witness(graph, linker, passages))
     proposer.propose([Missing("Alien", "directed by", "?", head_id=17)])[0]
@@ -10,39 +10,34 @@ For each pattern the model is asked once, after a few examples, what stands in t
     the known side
     no passage says anything              the model's, how="model": nothing speaks for it
 
-What the model writes is a name and nothing else: it is linked by spelling to a node that fits the relation (`raykg.answer.ranges`),
+Where nothing speaks for a name and there is a second model, that one completes the same pattern without knowing what the first one said.
+A name that both give, which is where the graph links both to one node that fits, gets how="two models".
+
+What a model writes is a name and nothing else: it is linked by spelling to a node that fits the relation (`raykg.answer.ranges`),
 compared as text, and never run or put into a query.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
-from raykg.answer.prompting import Style, worded
+from raykg.answer.prompting import Style
 from raykg.answer.question import Missing, Proposed
 from raykg.answer.ranges import Ranges
-from raykg.data.prompts import STOP, closed_book_prompt, one_line, parse_read_answer
+from raykg.answer.recall import Recall
 from raykg.kg.linking import fold
 
 if TYPE_CHECKING:
-    from raykg.answer.generation import Generator, TooLong
+    from raykg.answer.generation import Generator
+    from raykg.answer.second_model import Completing
     from raykg.answer.testimony import Testimony, Witness
     from raykg.kg.graph import KnowledgeGraph
     from raykg.kg.linking import Linker
 
-INSTRUCTION = "Complete each fact: answer with the name or number that stands in the place of the question mark."
-EXAMPLES: tuple[tuple[str, str], ...] = (
-    (closed_book_prompt("France capital ?"), "Paris"),
-    (closed_book_prompt("? written by Jane Austen"), "Emma; Persuasion"),
-    (closed_book_prompt("Uruguay borders ?"), "Argentina; Brazil"),
-    (closed_book_prompt("Sony founded in ?"), "1946"),
-)
 _SURE = ("exact", "alias", "folded")
 _CANDIDATES = 10  # nodes of one name that are looked at
-_LONGEST = 200  # characters of a name, as linking has it
-_NOTHING = frozenset(("", "unknown", "none", "nothing", "i do not know", "i dont know", "not known", "n a"))
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,10 +45,11 @@ class Proposer:
     """Completes missing facts from the model's memory and from passages.
 
     Attributes:
-        witness: asks passages; None where there are none, then everything is the model's word alone.
+        witness: asks passages; None where there are none.
         most: names proposed for one pattern.
         tokens: new tokens that the model may write for one pattern.
         style: how the model is asked; see `raykg.answer.prompting`.
+        second: another model, asked about names for which no passage speaks; None where there is none.
     """
 
     graph: KnowledgeGraph
@@ -63,29 +59,36 @@ class Proposer:
     most: int = 3
     tokens: int = 24
     style: Style = "few_shot"
+    second: Completing | None = None
     ranges: Ranges = field(init=False)
 
     def __post_init__(self) -> None:
         """Look at the sides of the graph's relations once."""
         object.__setattr__(self, "ranges", Ranges(self.graph))
 
-    def prompt(self, pattern: Missing) -> str:
-        """Return what the model reads."""
-        return prompt_words(self.style, f"{pattern.head} {pattern.relation} {pattern.tail}", self.generator.tokenizer)
-
     def propose(self, patterns: Sequence[Missing]) -> list[tuple[Proposed, ...]]:
         """Return the proposals for each pattern, in order; facts that the graph has are not proposed."""
-        texts = self.generator.generate([self.prompt(pattern) for pattern in patterns], self.tokens, STOP) if patterns else []
-        return [self._checked(pattern, self._names(pattern, text)) for pattern, text in zip(patterns, texts, strict=True)]
+        recalled = Recall(self.generator, self.most, self.tokens, self.style).names(patterns)
+        found = [self._checked(pattern, names) for pattern, names in zip(patterns, recalled, strict=True)]
+        return found if self.second is None else self._heard_twice(self.second, patterns, found)
 
-    def _names(self, pattern: Missing, text: str | TooLong) -> list[str]:
-        """Return the names that the model wrote, cleaned of what no name is."""
-        if not isinstance(text, str):
-            return []
-        known = {fold(pattern.head), fold(pattern.tail), *_NOTHING}
-        names = [one_line(name).rstrip(".").strip() for name in parse_read_answer(text, 0).answers]
-        good = [name for name in names if name.isprintable() and len(name) <= _LONGEST and fold(name) not in known]
-        return list(dict.fromkeys(good))[: self.most]
+    def _heard_twice(
+        self, second: Completing, patterns: Sequence[Missing], found: list[tuple[Proposed, ...]]
+    ) -> list[tuple[Proposed, ...]]:
+        """Return the proposals with those marked on which the second model agrees; it is asked only where nothing else speaks."""
+        alone = [row for row, facts in enumerate(found) if any(fact.how == "model" for fact in facts)]
+        for row, names in zip(alone, second.names([patterns[row] for row in alone]), strict=True):
+            found[row] = tuple(self._agreed(fact, patterns[row], names, second.reference) for fact in found[row])
+        return found
+
+    def _agreed(self, fact: Proposed, pattern: Missing, names: Sequence[str], reference: str) -> Proposed:
+        """Return a proposal as supported where the second model means the same node, or says the same name where neither is a node."""
+        name, node = (fact.tail, fact.tail_id) if pattern.tail == "?" else (fact.head, fact.head_id)
+        for text in names if fact.how == "model" else ():
+            other = self._node(text, pattern)
+            if other == node and (node is not None or fold(text) == fold(name)):
+                return replace(fact, how="two models", evidence=text, source=reference)
+        return fact
 
     def _checked(self, pattern: Missing, names: Sequence[str]) -> tuple[Proposed, ...]:
         testimonies = [] if self.witness is None else self.witness.hear(pattern)
@@ -126,8 +129,3 @@ class Proposer:
         if fact.head_id is None or fact.tail_id is None:
             return False
         return self.graph.find_triple(fact.head_id, self.graph.relation(fact.relation), fact.tail_id) >= 0
-
-
-def prompt_words(style: Style, fact: str, tokenizer: object = None) -> str:
-    """Return the prompt of a fact with a question mark in it; without a tokenizer, for people to read."""
-    return worded(style, tokenizer, closed_book_prompt(fact), INSTRUCTION, EXAMPLES)

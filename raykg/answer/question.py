@@ -69,9 +69,9 @@ class Proposed:
     Attributes:
         head, relation, tail: names; the relation's is the graph's own.
         head_id, tail_id: node ids, None for a name that is no node yet.
-        how: who says it: the model alone (nothing speaks for it), a passage against or without the model, or both.
-        evidence: the passage's text; empty where only the model says it.
-        source: the passage's id; empty as before.
+        how: who says it: the model alone (nothing speaks for it), a passage against or without the model, both, or two models.
+        evidence: the passage's text, or what the second model wrote; empty where only the model says it.
+        source: the passage's id, or the second model's reference; empty as before.
     """
 
     head: str
@@ -79,13 +79,13 @@ class Proposed:
     tail: str
     head_id: int | None = None
     tail_id: int | None = None
-    how: Literal["model", "passage", "model and passage"] = "model"
+    how: Literal["model", "passage", "model and passage", "two models"] = "model"
     evidence: str = ""
     source: str = ""
 
     @property
     def verified(self) -> bool:
-        """Tell whether a passage says so; a reviewer still has to."""
+        """Tell whether a passage or a second model says so too; that proves nothing, and a reviewer still has to."""
         return self.how != "model"
 
     def to_dict(self) -> dict[str, Any]:

@@ -1,7 +1,7 @@
 import pytest
 
 from raykg.answer.passages import Passage, Passages
-from raykg.answer.proposing import Proposer, prompt_words
+from raykg.answer.proposing import Proposer
 from raykg.answer.question import Missing, Proposed
 from raykg.answer.testimony import Witness
 from raykg.kg.build import from_triples
@@ -20,11 +20,25 @@ def linker(graph):
     return Linker(graph)
 
 
-def propose(graph, linker, writes, passages=(), pattern=None, **settings):
+class Second:
+    """Another model that says these names, whatever is missing; remembers what it was asked."""
+
+    reference = "hub:somebody/else"
+
+    def __init__(self, *names):
+        self.said, self.asked = list(names), []
+
+    def names(self, patterns):
+        self.asked += patterns
+        return [self.said for _ in patterns]
+
+
+def propose(graph, linker, writes, passages=(), pattern=None, second=None, **settings):
     writer = Writer({"": writes})
     writer.tokenizer = None
     texts = Passages([Passage(f"p{number}", text) for number, text in enumerate(passages, 1)])
     witness = Witness(graph, linker, texts) if passages else None
+    settings = settings if second is None else settings | {"second": second}
     pattern = pattern or Missing("Alien", "directed by", "?", head_id=graph.node("f1"))
     found = Proposer(graph, linker, writer, witness, **settings).propose([pattern])
     assert len(found) == 1
@@ -100,13 +114,42 @@ def test_a_prompt_that_is_too_long_proposes_nothing(graph, linker):
     assert propose(graph, linker, " x", pattern=Missing("y" * 6000, "directed by", "?")) == ()
 
 
-def test_the_prompt_shows_the_fact_after_examples():
-    assert prompt_words("few_shot", "Alien directed by ?").endswith("Q: Alien directed by ?\nA:")
-    assert "France capital ?" in prompt_words("few_shot", "x")
-    assert prompt_words("bare", "x") == "Q: x\nA:"
+def test_a_second_model_that_agrees_supports_the_first_ones_word(graph, linker):
+    second = Second("James Cameron", "ridley scott")
+    found = propose(graph, linker, " Ridley Scott; Zebulon Quux", second=second)
+    assert [(one.tail, one.how, one.evidence, one.source) for one in found] == [
+        ("Ridley Scott", "two models", "ridley scott", "hub:somebody/else"),
+        ("Zebulon Quux", "model", "", ""),
+    ]
+    assert [one.verified for one in found] == [True, False]
+    assert second.asked == [Missing("Alien", "directed by", "?", head_id=graph.node("f1"))], "it is told the pattern and no answer"
+
+
+def test_two_models_agree_on_a_node_and_not_on_letters(graph, linker):
+    actor = Missing("Aliens", "starred actors", "?", head_id=graph.node("f2"))
+    assert [one.how for one in propose(graph, linker, " Arnie", pattern=actor, second=Second("Arnold S."))] == ["two models"], "aliases"
+    new = [one.how for one in propose(graph, linker, " Zebulon Quux", second=Second("zebulon  quux!"))]
+    assert new == ["two models"], "a name that is no node is compared as text"
+    film, person = Second("Alien Resurrection"), Second("Zebulon")
+    assert [one.how for one in propose(graph, linker, " Zebulon Quux", second=person)] == ["model"]
+    assert [one.how for one in propose(graph, linker, " Ridley Scott", second=film)] == ["model"], "a film directs nothing"
+
+
+def test_the_missing_head_is_compared_too(graph, linker):
+    pattern = Missing("?", "directed by", "Ridley Scott", tail_id=graph.node("ridley_scott"))
+    assert [(one.head, one.how) for one in propose(graph, linker, " Alien", pattern=pattern, second=Second("ALIEN"))] == [
+        ("Alien", "two models")
+    ]
+
+
+def test_a_second_model_is_asked_only_where_nothing_else_speaks(graph, linker):
+    for writes, passages in ((" Ridley Scott", ["Alien was directed by Ridley Scott."]), ("", ())):
+        second = Second("Ridley Scott", "James Cameron")
+        assert all(one.how != "two models" for one in propose(graph, linker, writes, passages, second=second))
+        assert second.asked == [], "what it says itself is nobody's proposal"
 
 
 def test_nothing_to_propose_asks_nobody(graph, linker):
-    writer = Writer({})
-    assert Proposer(graph, linker, writer).propose([]) == []
-    assert writer.asked == []
+    writer, second = Writer({}), Second("x")
+    assert Proposer(graph, linker, writer, second=second).propose([]) == []
+    assert writer.asked == second.asked == []

@@ -1,10 +1,11 @@
-"""CogMG: plan and execute; where the graph lacks a fact, name it, let the model propose it, and check it against passages.
+"""CogMG: plan and execute; where the graph lacks a fact, name it, let the model propose it, and check it elsewhere.
 
 Paper: CogMG: Collaborative Augmentation Between Large Language Model and Knowledge Graph, ACL 2024 (demo), arXiv 2406.17231.
 
 The steps after a plan that ran and found nothing (or that names something the graph does not have, if the question names it too):
 
-    name the missing fact (`raykg.answer.missing`) -> propose its other side (`raykg.answer.proposing`) -> check it against passages
+    name the missing fact (`raykg.answer.missing`) -> propose its other side (`raykg.answer.proposing`)
+    -> check it against passages (`raykg.answer.testimony`), and with another model (`raykg.answer.second_model`)
     -> follow the rest of the plan with the proposed facts -> `unverified` answers and `proposals` for a reviewer
 
 The answer stays `empty`: what the graph does not say is no answer of the graph, whoever says it. Unlike in the paper's demo code a count of
@@ -19,12 +20,15 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
+from raykg.answer.phases import phase
 from raykg.answer.question import Answer, Missing, Proposed, Question
+from raykg.answer.second_model import SecondModelConfig
 from raykg.answer.strategies import plan_execute
 from raykg.config.schema import PositiveInt, Text, config, field
 
 if TYPE_CHECKING:
     from raykg.answer.generation import Generator
+    from raykg.answer.second_model import Completing
     from raykg.kg.graph import KnowledgeGraph
     from raykg.kg.linking import Linker
     from raykg.kg.logical_form import LogicalForm
@@ -40,9 +44,11 @@ class Config:
     plan: plan_execute.Config = field(default_factory=plan_execute.Config)
     """How plans are written, linked and run."""
     passages: Text | None = None
-    """File of texts that may say what the graph lacks: .txt with one on each line, or .jsonl; without one, nothing checks the model."""
+    """File of texts that may say what the graph lacks: .txt with one on each line, or .jsonl."""
     read: PositiveInt = 5
     """Passages that are read for one missing fact."""
+    second: SecondModelConfig | None = None
+    """Another model, asked about names for which no passage speaks. Without passages and without it, nothing checks the model."""
     patterns: PositiveInt = 3
     """Missing facts that are named for one question, such as one for each film whose director is missing."""
     proposals: PositiveInt = 3
@@ -71,20 +77,23 @@ class _Miss:
 class Cogmg:
     """Answers by plans, and proposes the facts that plans miss.
 
-    Abilities: all of `plan_execute`; the exact missing pattern; proposals with their evidence; plans with several gaps.
+    Abilities: all of `plan_execute`; the exact missing pattern; proposals with their evidence; plans with several gaps; a second model.
     Not supported: facts whose relation the graph does not have; relearning (a reviewer accepts, the live graph answers).
     """
 
     name = "cogmg"
 
-    def __init__(self, config: Config, graph: KnowledgeGraph, linker: Linker, generator: Generator) -> None:
-        """Hold what answering needs.
+    def __init__(
+        self, config: Config, graph: KnowledgeGraph, linker: Linker, generator: Generator, second: Completing | None = None
+    ) -> None:
+        """Hold what answering needs; `second` is asked in the place of the config's second model.
 
         Raises:
-            AnswerError: the file of passages cannot be read.
+            AnswerError: the file of passages cannot be read, or the second model cannot be loaded or is the first one.
         """
         from raykg.answer.passages import open_passages
         from raykg.answer.proposing import Proposer
+        from raykg.answer.second_model import SecondModel
         from raykg.answer.testimony import Witness
 
         self.config = config
@@ -92,12 +101,14 @@ class Cogmg:
         self.planner = plan_execute.PlanExecute(config.plan, graph, linker, generator)
         passages = None if config.passages is None else open_passages(Path(config.passages))
         witness = None if passages is None else Witness(graph, linker, passages, config.read)
-        self.proposer = Proposer(graph, linker, generator, witness, config.proposals, config.max_tokens, config.prompt)
+        if second is None and config.second is not None:
+            second = SecondModel.open(config.second, generator, config.proposals)
+        self.proposer = Proposer(graph, linker, generator, witness, config.proposals, config.max_tokens, config.prompt, second)
 
     @staticmethod
     def prompt_words(config: Config) -> str:
         """Return what the model reads for a plan, and after a miss for a fact."""
-        from raykg.answer.proposing import prompt_words
+        from raykg.answer.recall import prompt_words
 
         fact = prompt_words(config.prompt, "{head} {relation} ?")
         return f"{plan_execute.PlanExecute.prompt_words(config.plan)}\n\nand for a missing fact:\n\n{fact}"
@@ -149,7 +160,8 @@ class Cogmg:
         """Propose what is open, and follow the plans with it."""
         from raykg.answer.missing import ends_in_the_gap, missing_patterns
 
-        proposed = iter(self.proposer.propose([pattern for miss in misses for pattern in miss.open]))
+        with phase("propose"):
+            proposed = iter(self.proposer.propose([pattern for miss in misses for pattern in miss.open]))
         for miss in misses:
             new = [fact for _ in miss.open for fact in next(proposed)]
             miss.proposals += new

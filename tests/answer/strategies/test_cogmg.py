@@ -1,20 +1,24 @@
 """CogMG over the film graph with gaps: what is missing, who is asked, what is never believed."""
 
 import json
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 import numpy as np
 import pytest
 
+from raykg.answer.generation import Generator
 from raykg.answer.question import AnswerError, Question
 from raykg.answer.record import record_of
 from raykg.answer.record_check import problems
-from raykg.answer.strategies import plan_execute
+from raykg.answer.strategies import make_strategy, plan_execute
 from raykg.answer.strategies.cogmg import Cogmg, Config
+from raykg.config.choice import chosen
+from raykg.config.errors import ConfigErrors
 from raykg.kg.build import GraphBuilder
 from raykg.kg.linking import Linker
 from raykg.kg.live.graph import LiveGraph
 from raykg.kg.logical_form import verify
+from raykg.models.reference import load_model, load_tokenizer, resolve
 from tests.answer.gaps import film_graph_without
 from tests.answer.stubs import Writer
 from tests.graphs import film_graph
@@ -32,10 +36,10 @@ def linker(graph):
     return Linker(graph)
 
 
-def make(graph, linker, texts, passages=None, **settings):
+def make(graph, linker, texts, passages=None, second=None, **settings):
     writer = Writer(texts)
     writer.tokenizer = None
-    return Cogmg(Config(passages=None if passages is None else str(passages), **settings), graph, linker, writer)
+    return Cogmg(Config(passages=None if passages is None else str(passages), **settings), graph, linker, writer, second)
 
 
 def ask(graph, linker, written, facts=None, passages=None, question="the question", **settings):
@@ -222,6 +226,56 @@ def test_every_single_deleted_director_is_named(tmp_path_factory):
 def test_passages_that_cannot_be_read_are_the_users_mistake(graph, linker, tmp_path):
     with pytest.raises(AnswerError, match="cannot be read"):
         make(graph, linker, {}, tmp_path / "none.txt")
+
+
+@dataclass
+class Other:
+    """Another model that says one name."""
+
+    said: str
+    reference: str = "tiny:other"
+
+    def names(self, patterns):
+        return [[self.said] for _ in patterns]
+
+
+def test_a_second_model_that_agrees_supports_a_proposal_and_proves_nothing(graph, linker):
+    facts = {"Alien directed by ?": " Ridley Scott"}
+    agreed = ask(graph, linker, "Alien > directed by", facts, second=Other("ridley scott"))
+    assert [(one.tail, one.how, one.source, one.verified) for one in agreed.proposals] == [
+        ("Ridley Scott", "two models", "tiny:other", True)
+    ]
+    assert (agreed.status, agreed.answers, agreed.proof, agreed.unverified) == ("empty", (), None, ("Ridley Scott",))
+    record = record_of("who directed Alien?", agreed, graph)
+    assert (record["proof"], record["answers"]) == ("unproven", []) and record["text"].startswith("I do not know. Unverified: Ridley")
+    alone = ask(graph, linker, "Alien > directed by", facts, second=Other("James Cameron"))
+    assert [(one.tail, one.how, one.verified) for one in alone.proposals] == [("Ridley Scott", "model", False)]
+
+
+def test_a_question_that_the_graph_answers_asks_no_second_model(graph, linker):
+    assert ask(graph, linker, "Aliens > directed by", second=None).status == "answered"
+
+    class Silent:
+        reference = "silent"
+
+        def names(self, patterns):
+            assert not patterns
+            return []
+
+    assert ask(graph, linker, "Aliens > directed by", second=Silent()).status == "answered"
+
+
+def test_the_configs_second_model_is_opened_over_the_first_ones_batches(graph, linker, tmp_path):
+    folder = resolve("tiny:llama", cache=tmp_path)
+    first = Generator(load_model(folder, "float32"), load_tokenizer(folder), batch=7)
+    strategy = chosen("raykg.answer.strategies", "cogmg", second={"reference": "tiny:gpt2"}, proposals=2)
+    second = make_strategy(strategy, graph, linker, first).proposer.second
+    assert (second.reference, second.recall.generator.batch, second.recall.most) == ("tiny:gpt2", 7, 2)
+    same = chosen("raykg.answer.strategies", "cogmg", second={"reference": "tiny:llama"})
+    with pytest.raises(AnswerError, match="always agrees with itself: name another model"):
+        make_strategy(same, graph, linker, first)
+    with pytest.raises(ConfigErrors, match="second.reference: missing"):
+        chosen("raykg.answer.strategies", "cogmg", second={})
 
 
 def test_the_prompts_are_told():
