@@ -213,6 +213,6 @@ def _ledger(name: str) -> Any:  # noqa: ANN401 - a Ray handle
     import ray
 
     actor = ray.remote(Ledger).options(name=name, namespace=NAMESPACE, get_if_exists=True, num_cpus=0, max_concurrency=1000)
-    ledger = actor.remote()
+    ledger: Any = actor.remote()
     ray.get(ledger.tell.remote(""), timeout=_STARTING)  # nobody's name: it only shows that the process runs
     return ledger
