@@ -16,3 +16,15 @@ def service(ray_session, tmp_path_factory):
     write_run(folder)
     with running(folder) as found:
         yield found
+
+
+@pytest.fixture(scope="session")
+def keyed(service, tmp_path_factory):
+    """A gateway with keys and a live graph of its own, before the service's replicas; what takes long in a service takes seconds here."""
+    from raykg.kg.graph import KnowledgeGraph
+    from tests.serve.gateways import gateway, replicas
+
+    limits = {"body_seconds": 0.5, "tokens": 4, "n": 2, "questions": 3}
+    base = KnowledgeGraph.open(service.folder / "store")
+    with gateway(tmp_path_factory.mktemp("keyed"), replicas(), base, graph={"query_seconds": 1.5}, limits=limits) as found:
+        yield found
