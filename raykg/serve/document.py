@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from functools import cache
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from pydantic.json_schema import models_json_schema
 
@@ -24,6 +24,7 @@ from raykg.serve.serve_config import STRATEGIES
 
 if TYPE_CHECKING:
     from fastapi import FastAPI
+    from pydantic import BaseModel
 
     from raykg.serve.serve_config import ServeConfig
 
@@ -94,7 +95,7 @@ def document(app: FastAPI, cfg: ServeConfig) -> None:
     app.openapi_version = "3.2.0"
     app.openapi_tags = [{"name": name, "description": said} for name, said in _TAGS.items()]
     app.description = _DESCRIPTION
-    app.openapi = whole  # type: ignore[method-assign] - FastAPI's own way to extend the document
+    app.openapi = whole  # type: ignore[method-assign]  # FastAPI's own way to extend the document
 
 
 def statuses(operation: Operation, method: str, parameters: bool, keys: bool) -> list[int]:
@@ -145,8 +146,10 @@ def _checked(found: Json) -> bool:
 
 def _answers() -> Json:
     """Return the schemas of all answers."""
-    models = [model for operation in OPERATIONS.values() for model in (operation.answer, operation.events) if model is not None]
-    _, made = models_json_schema([(model, "validation") for model in dict.fromkeys([ErrorBody, *models])], ref_template=_REF)
+    found = (model for operation in OPERATIONS.values() for model in (operation.answer, operation.events))
+    models: list[type[BaseModel]] = [ErrorBody, *(model for model in found if model is not None)]
+    inputs: list[tuple[type[BaseModel], Literal["validation"]]] = [(model, "validation") for model in dict.fromkeys(models)]
+    _, made = models_json_schema(inputs, ref_template=_REF)
     return dict(made["$defs"])
 
 
