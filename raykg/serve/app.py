@@ -129,6 +129,10 @@ def build(args: ServeArguments) -> Application:
     return application
 
 
+# Serve looks at the annotation itself; a postponed one is a text to it, and it would hand over the bare dictionary.
+build.__annotations__["args"] = ServeArguments
+
+
 def absolute(cfg: ServeConfig) -> ServeConfig:
     """Return a config whose paths mean the same in every process, whatever folder it runs in."""
     from dataclasses import replace

@@ -26,6 +26,16 @@ def test_wrong_arguments_are_said_before_anything_starts(arguments, message):
         ServeArguments.model_validate(arguments)
 
 
+def test_serve_hands_the_builder_typed_arguments(tmp_path):
+    """As `serve run`, `serve deploy` and a RayService call it: with a dictionary, which only a real annotation turns into the model."""
+    from ray.serve._private.api import call_user_app_builder_with_args_if_necessary as called_by_serve
+
+    with pytest.raises(ValidationError, match="did you mean 'replicas'"):
+        called_by_serve(build, {"settings": {"models": {"m": "x"}, "replica": {}}})
+    write_run(tmp_path)
+    assert called_by_serve(build, {"settings": settings(tmp_path)})._bound_deployment.name == "gateway"
+
+
 def test_a_config_file_with_overrides(tmp_path):
     (tmp_path / "s.yaml").write_text("models: {m: runs/m}\n")
     arguments = ServeArguments(config=str(tmp_path / "s.yaml"), overrides="replicas.count=2 'http.root_path=/films'")
