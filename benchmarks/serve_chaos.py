@@ -26,8 +26,10 @@ from chaos.clients import Clients, Tally
 from chaos.disturbances import Disturber, Happened, schedule
 from chaos.load import Load
 from chaos.memory import Watch
-from chaos.service import free_port, running, write_service
+from chaos.service import free_port, require_token, running, write_service
 from chaos.verdict import faults, judge, report
+
+from raykg.cli.quiet import printing_to
 
 if TYPE_CHECKING:
     from raykg.serve.serve_config import ServeConfig
@@ -47,7 +49,9 @@ def main() -> None:
     """Run, print the tables, and exit with 1 where a promise was broken."""
     given = arguments()
     folder = given.keep or Path(tempfile.mkdtemp(prefix="serve-chaos-"))
-    cfg = write_service(folder, free_port())
+    require_token(folder)
+    with printing_to(folder / "logs" / "driver.log"):
+        cfg = write_service(folder, free_port())
     with running(cfg, folder / "logs"):
         print(f"serving from {folder}", flush=True)
         found = asyncio.run(Run(cfg, given).finish())

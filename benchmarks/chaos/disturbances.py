@@ -102,15 +102,22 @@ class Disturber:
         return Happened(what, began, time.monotonic(), False)
 
     def _running(self) -> bool:
+        """Tell whether Serve runs what was deployed last.
+
+        Raises:
+            RuntimeError: Serve could not deploy it, and why.
+        """
         from ray import serve
 
         from raykg.serve.launch import APPLICATION
 
         application = serve.status().applications.get(APPLICATION)
-        if application is None or str(application.status.value) != "RUNNING":
+        if application is not None and application.status == "DEPLOY_FAILED":
+            raise RuntimeError(f"Serve could not deploy the changed service: {application.message}")
+        if application is None or application.status != "RUNNING":
             return False
         told = {
-            name: {str(state.value): count for state, count in deployment.replica_states.items() if count}
+            name: {str(getattr(state, "value", state)): count for state, count in deployment.replica_states.items() if count}
             for name, deployment in application.deployments.items()
         }
         alive = [len(_pids("gateways")), len(_pids("replicas"))]

@@ -126,7 +126,7 @@ def _whole(attempt: Attempt, asked: Asked, body: dict[str, Any]) -> None:
         attempt.text, attempt.answer = plain["text"], digest([plain])
         return
     records = plain["answers"]
-    errors = [one["error"]["code"] for one in records if "error" in one]
+    errors = [one["error"]["code"] for one in records if "kg" not in one]  # no record of an answer: what it was refused with
     if errors:  # sent again with its key, a batch goes on with those that have no answer yet
         attempt.reason = f"in a batch: {errors[0]}"
     else:

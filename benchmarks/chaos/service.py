@@ -1,7 +1,8 @@
 """A small service for chaos runs: a graph made here, a tiny random model that answers about it, two gateways and two replicas.
 
+    require_token(folder)               # first of all: Ray of our own, with token authentication
     cfg = write_service(folder, port=8000)
-    with running(cfg, cpus=5):          # Ray of its own, with token authentication
+    with running(cfg, folder / "logs"):
         ...
 
 The model writes nonsense plans, always the same for the same question, and the graph executes them: all of the service is at work but the
@@ -95,23 +96,28 @@ def free_port() -> int:
         return int(probe.getsockname()[1])
 
 
+def require_token(folder: Path) -> None:
+    """Make Ray ask for a token that is in this folder; to be called before anything imports Ray, which reads its mode then."""
+    token = folder / "ray-token"
+    folder.mkdir(parents=True, exist_ok=True)
+    token.write_text(secrets.token_hex(32))
+    token.chmod(0o600)
+    os.environ.update({"RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN_PATH": str(token), "RAY_USAGE_STATS_ENABLED": "0"})
+    os.environ.pop("RAY_ADDRESS", None)  # replicas of somebody's cluster are not ours to kill
+
+
 @contextmanager
 def running(cfg: ServeConfig, logs: Path) -> Iterator[None]:
-    """Serve on a Ray of our own until the block ends; whoever has not its token is refused."""
+    """Serve on a Ray of our own until the block ends."""
     import ray
 
     from raykg.cli.quiet import printing_to
     from raykg.serve.launch import drained, serving, start_ray
 
-    token = logs / "ray-token"
-    token.parent.mkdir(parents=True, exist_ok=True)
-    token.write_text(secrets.token_hex(32))
-    token.chmod(0o600)
-    os.environ |= {"RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN_PATH": str(token), "RAY_USAGE_STATS_ENABLED": "0"}
-    os.environ.pop("RAY_ADDRESS", None)  # replicas of somebody's cluster are not ours to kill
+    with printing_to(logs / "driver.log"):
+        start_ray(cfg, logs)
     try:
         with printing_to(logs / "driver.log"):
-            start_ray(cfg, logs)
             serving(cfg)
         yield
     finally:
