@@ -4,6 +4,9 @@
     with generator.turn():                          # in any thread
         answer = strategy.answer([question])[0]     # calls generator.generate, which lets others work while it waits
 
+    engine = Engine(model, batch=16)                # the same for several adapters of one model (`raykg.models.adapters`)
+    films = ContinuousGenerator(model.bound("films"), tokenizer, engine=engine, adapter="films")
+
 Strategies are written as if they had the model for themselves. Only one thread works at a time: Python's threads would share one
 interpreter anyway, and a thread that computes in Python beside torch makes each of torch's thousand small calls a step wait for it. So a
 thread gives its turn away while the model writes for it, and turns are given in the order of asking. The model's own thread takes a turn
@@ -18,7 +21,7 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from typing import TYPE_CHECKING, Any
 
 from raykg.answer.decoding import Decoder, Line
@@ -54,37 +57,39 @@ class Work:
             self.abandon()
 
 
-class ContinuousGenerator(Generator):
-    """A generator that many threads use at once; its batch is made anew at every step.
+class Engine:
+    """A model's thread: it writes the lines of everybody, of all adapters, in one batch that is made anew at every step.
 
-    Abilities: as `Generator`; lines that come and go; callers that leave; prompts that begin as earlier ones did are not read again.
-    Not supported: beams within the batch: they take a turn of their own.
+    Attributes:
+        model: what writes.
+        batch: most lines that are written together.
+        turns: who may work now; whoever changes the model takes one.
+        decoder: the batch.
     """
 
     def __init__(
         self,
         model: Any,  # noqa: ANN401  transformers and PEFT share no typed class
-        tokenizer: Any,  # noqa: ANN401
         batch: int = 16,
         *,
         wait: float = 0.0,
         prefix_bytes: int = 256 << 20,
         begin: Callable[[], None] = lambda: None,
     ) -> None:
-        """Start the model's thread.
+        """Start the thread.
 
         Args:
-            model: as in `Generator`.
-            tokenizer: as in `Generator`.
-            batch: most texts that are written together.
+            model: a causal model of transformers, or one with adapters.
+            batch: most lines that are written together.
             wait: seconds that an idle model waits for more prompts before it reads the first.
             prefix_bytes: memory for what was computed for prompts, kept for those that begin alike.
-            begin: called once in the model's thread, such as to pin torch's threads.
+            begin: called once in the thread, such as to pin torch's threads.
         """
-        super().__init__(model, tokenizer, batch)
+        self.model = model
+        self.batch = batch
         self.turns = Turns()
+        self.decoder = Decoder(model, batch, Prefixes(prefix_bytes), keep_prompts=True)
         self._wait = wait
-        self._decoder = Decoder(model, batch, Prefixes(prefix_bytes), keep_prompts=True, pad=self._pad)
         self._submitted: deque[tuple[list[Line], Future[None]]] = deque()
         self._pending: dict[Line, tuple[Future[None], set[Line]]] = {}
         self._arrived = threading.Condition()
@@ -146,12 +151,12 @@ class ContinuousGenerator(Generator):
     @property
     def steps(self) -> int:
         """How often the model ran."""
-        return self._decoder.steps
+        return self.decoder.steps
 
     @property
     def prompt_reads(self) -> tuple[int, int]:
         """How many prompt tokens were computed, and how many were known from before."""
-        return self._decoder.read, self._decoder.reused
+        return self.decoder.read, self.decoder.reused
 
     def _work(self, begin: Callable[[], None]) -> None:
         begin()
@@ -163,7 +168,7 @@ class ContinuousGenerator(Generator):
 
     def _gather(self) -> bool:
         """Take what was submitted, waiting where there is nothing to do; False at the end."""
-        if not self._decoder.busy:
+        if not self.decoder.busy:
             with self._arrived:
                 self._arrived.wait_for(lambda: self._submitted or self._closed)
             if self._wait and not self._closed:
@@ -173,17 +178,16 @@ class ContinuousGenerator(Generator):
         for lines, done in arrived:
             left = set(lines)
             self._pending.update((line, (done, left)) for line in lines)
-            self._decoder.add(sorted(lines, key=lambda line: -len(line.prompt)))
+            self.decoder.add(sorted(lines, key=lambda line: -len(line.prompt)))
         return not self._closed
 
     def _step(self) -> None:
         try:
-            ended = self._decoder.step()
+            ended = self.decoder.step()
         except Exception as error:
             self._fail(error)
             return
         for line in ended:
-            self.new_tokens += len(line.tokens)
             done, left = self._pending.pop(line)
             left.discard(line)
             if not left and not done.done():
@@ -196,10 +200,80 @@ class ContinuousGenerator(Generator):
             self._submitted.clear()
         waiting += [done for done, _ in self._pending.values()]
         self._pending.clear()
-        self._decoder.clear()
+        self.decoder.clear()
         for done in waiting:
             if not done.done():
                 done.set_exception(error)
+
+
+class ContinuousGenerator(Generator):
+    """A generator that many threads use at once, and beside others on the same engine.
+
+    Abilities: as `Generator`; lines that come and go; callers that leave; prompts that begin as earlier ones did are not read again; one
+    adapter of several.
+    Not supported: beams within the batch: they take a turn of their own.
+    """
+
+    def __init__(
+        self,
+        model: Any,  # noqa: ANN401  transformers and PEFT share no typed class
+        tokenizer: Any,  # noqa: ANN401
+        batch: int = 16,
+        *,
+        engine: Engine | None = None,
+        adapter: str | None = None,
+    ) -> None:
+        """Write on an engine, a new one where none is given.
+
+        Args:
+            model: what beams and choices ask, in a turn of their own; with an adapter, the model bound to it.
+            tokenizer: as in `Generator`.
+            batch: most texts that a new engine writes together.
+            engine: what writes.
+            adapter: which of the engine's adapters.
+        """
+        self.engine = Engine(model, batch) if engine is None else engine
+        super().__init__(model, tokenizer, self.engine.batch)
+        self.adapter = adapter
+
+    def turn(self, work: Work | None = None) -> AbstractContextManager[None]:
+        """Work while no other thread does; what is generated meanwhile belongs to `work`.
+
+        Raises:
+            AbandonedError: it was abandoned before its turn came.
+        """
+        return self.engine.turn(work)
+
+    def submit(self, lines: Sequence[Line]) -> Future[None]:
+        """Let lines be written; the future is done when all have ended, or raises what a step of theirs raised."""
+        for line in lines:
+            line.adapter = self.adapter
+        return self.engine.submit(lines)
+
+    def run(self, lines: Sequence[Line]) -> None:
+        """Write lines to their ends beside those of other threads, which work meanwhile.
+
+        Raises:
+            AbandonedError: the work that they belong to was abandoned.
+        """
+        for line in lines:
+            line.adapter = self.adapter
+        self.engine.run(lines)
+        self.new_tokens += sum(len(line.tokens) for line in lines)
+
+    def close(self) -> None:
+        """End the engine's thread; who waits gets an `AbandonedError`."""
+        self.engine.close()
+
+    @property
+    def steps(self) -> int:
+        """How often the model ran, for all adapters."""
+        return self.engine.steps
+
+    @property
+    def prompt_reads(self) -> tuple[int, int]:
+        """How many prompt tokens were computed for all adapters, and how many were known from before."""
+        return self.engine.prompt_reads
 
 
 class Turns:

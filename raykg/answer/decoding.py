@@ -33,8 +33,11 @@ class Line:
     Attributes:
         prompt: token ids, at least one.
         tokens: token ids that were written.
+        adapter: which of the model's adapters writes it; None for the model as it is.
         abandoned: nobody waits for it any more; it leaves at the next step.
     """
+
+    adapter: str | None = None
 
     def __init__(self, prompt: Sequence[int]) -> None:
         self.prompt = tuple(prompt)
@@ -59,7 +62,8 @@ class Decoder:
     """Runs lines on one causal language model, at most `capacity` at a time.
 
     Abilities: models with plain growing caches (Llama, Qwen2, GPT-2 ...) let lines join at any step and share prefixes; others, such as
-    those with sliding windows, take a new batch when the one before is done.
+    those with sliding windows, take a new batch when the one before is done. Lines of different adapters run together on a model that
+    takes `adapter_names`, one for each row (`raykg.models.adapters`); what is known of prompts is known for each adapter apart.
     Not supported: several threads at once.
     """
 
@@ -141,12 +145,13 @@ class Decoder:
     def _enter(self, lines: Sequence[Line]) -> list[Line]:
         """Read prompts and write the first token of each; those of very different length apart, for padding costs as much as tokens do."""
         if self._prefixes is not None:
-            for prefix in shared_by_several([line.prompt for line in lines]):
-                if self._prefixes.known(prefix) + SHORTEST <= len(prefix):
-                    self._read([prefix], keep=True)
+            for adapter in dict.fromkeys(line.adapter for line in lines):
+                for prefix in shared_by_several([line.prompt for line in lines if line.adapter == adapter]):
+                    if self._prefixes.known(prefix, adapter) + SHORTEST <= len(prefix):
+                        self._read([prefix], [adapter], keep=True)
         ended: list[Line] = []
-        for some in _alike(lines, [self._known(line.prompt) for line in lines]):
-            rows, logits = self._read([line.prompt for line in some], keep=self._keep_prompts)
+        for some in _alike(lines, [self._known(line) for line in lines]):
+            rows, logits = self._read([line.prompt for line in some], [line.adapter for line in some], keep=self._keep_prompts)
             chosen, going = _advance(some, logits)
             ended += [line for place, line in enumerate(some) if place not in going]
             if going:
@@ -155,14 +160,15 @@ class Decoder:
                 self._lines += [some[place] for place in going]
         return ended
 
-    def _known(self, prompt: Sequence[int]) -> int:
-        return 0 if self._prefixes is None else self._prefixes.known(prompt)
+    def _known(self, line: Line) -> int:
+        return 0 if self._prefixes is None else self._prefixes.known(line.prompt, line.adapter)
 
-    def _read(self, prompts: Sequence[Sequence[int]], *, keep: bool) -> tuple[_Rows, Tensor]:
+    def _read(self, prompts: Sequence[Sequence[int]], adapters: Sequence[str | None], *, keep: bool) -> tuple[_Rows, Tensor]:
         """Compute the caches of prompts; returns the rows and the logits after each prompt, `[prompts, vocabulary]`."""
         import torch
 
-        found = [None if self._prefixes is None else self._prefixes.find(prompt) for prompt in prompts]
+        owned = list(zip(prompts, adapters, strict=True))
+        found = [None if self._prefixes is None else self._prefixes.find(*one) for one in owned]
         known = [0 if one is None else one[0] for one in found]
         rows = _Rows(self.model, known, found)
         width = max(known)
@@ -171,14 +177,14 @@ class Decoder:
         real = [[0] * (longest - len(prompt) + have) + [1] * (len(prompt) - have) for prompt, have in zip(prompts, known, strict=True)]
         rows.mask = torch.cat([rows.mask, torch.tensor(real, device=rows.mask.device)], dim=1)
         positions = (rows.mask.cumsum(-1) - 1).clamp_min(0)[:, width:]
-        logits = rows.run(self.model, torch.tensor(inputs, device=rows.mask.device), positions)
+        logits = rows.run(self.model, torch.tensor(inputs, device=rows.mask.device), positions, adapters)
         self.steps += 1
         self.read += sum(map(len, prompts)) - sum(known)
         self.reused += sum(known)
         if keep and self._prefixes is not None:
-            for place, (prompt, have) in enumerate(zip(prompts, known, strict=True)):
+            for place, ((prompt, adapter), have) in enumerate(zip(owned, known, strict=True)):
                 if len(prompt) - have >= SHORTEST:
-                    self._prefixes.keep(prompt, rows.states(place))
+                    self._prefixes.keep(prompt, rows.states(place), adapter)
         return rows, logits
 
     def _write(self) -> list[Line]:
@@ -187,7 +193,7 @@ class Decoder:
         if rows is None:
             return []
         rows.grow()
-        logits = rows.run(self.model, rows.chosen, rows.positions)
+        logits = rows.run(self.model, rows.chosen, rows.positions, [line.adapter for line in self._lines])
         self.steps += 1
         chosen, going = _advance(self._lines, logits)
         ended = [line for place, line in enumerate(self._lines) if place not in going]
@@ -242,12 +248,14 @@ class _Rows:
                         blank_values[place, :, width - have :] = states[layer][1][:, :have]
                 self.cache.update(blank_keys, blank_values, layer)
 
-    def run(self, model: Any, inputs: Tensor, positions: Tensor) -> Tensor:  # noqa: ANN401
+    def run(self, model: Any, inputs: Tensor, positions: Tensor, adapters: Sequence[str | None]) -> Tensor:  # noqa: ANN401
         """Run the model on more tokens of each row; returns the logits after the last one, `[rows, vocabulary]`."""
         self.positions = positions[:, -1:]
+        more = {"adapter_names": list(adapters)} if any(adapters) else {}  # a model without adapters does not know the word
         logits: Tensor = model(
-            input_ids=inputs, attention_mask=self.mask, position_ids=positions, past_key_values=self.cache, use_cache=True, logits_to_keep=1
-        ).logits[:, -1]
+            input_ids=inputs, attention_mask=self.mask, position_ids=positions, past_key_values=self.cache, use_cache=True,
+            logits_to_keep=1, **more,
+        ).logits[:, -1]  # fmt: skip
         return logits
 
     def grow(self) -> None:

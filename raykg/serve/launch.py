@@ -37,13 +37,16 @@ def start_ray(cfg: ServeConfig, logs: Path) -> None:
     Raises:
         ServiceError: the Ray that is there has too few CPUs.
     """
+    from raykg.serve.app import absolute
+    from raykg.serve.sharing import hostings
     from raykg.train.launch import quieten
 
     quieten(logs)
     os.environ[CALLBACK_VARIABLE] = CALLBACK
     import ray
 
-    needed = cfg.replicas.cpus * cfg.replicas.count * len(cfg.models) + 1.0  # one for the owner of a live graph
+    groups = len(hostings(absolute(cfg)))
+    needed = cfg.replicas.cpus * cfg.replicas.count * groups + 1.0  # one for the owner of a live graph
     if not ray.is_initialized():
         if os.environ.get("RAY_ADDRESS"):
             ray.init(log_to_driver=False, configure_logging=False)
@@ -58,7 +61,7 @@ def start_ray(cfg: ServeConfig, logs: Path) -> None:
     have = ray.cluster_resources().get("CPU", 0.0)  # type: ignore[no-untyped-call]
     if have < needed - 1.0:
         raise ServiceError(
-            f"replicas: {len(cfg.models)} models x {cfg.replicas.count} replicas x {cfg.replicas.cpus:g} CPUs = {needed - 1:g}, "
+            f"replicas: {groups} models x {cfg.replicas.count} replicas x {cfg.replicas.cpus:g} CPUs = {needed - 1:g}, "
             f"Ray has {have:g}: lower replicas.count or replicas.cpus"
         )
 

@@ -1,6 +1,7 @@
-"""A replica: one model with its graph, answering many at once.
+"""A replica: one model with its graph, or several adapters of one base, answering many at once.
 
     replica = Answerer(to_dict(cfg), "films")
+    replica = Answerer(to_dict(cfg), base=base)     # Serve then calls reconfigure({"films": "/runs/films@8c1d...", ...}), and may again
     reply = await replica.answer(Ask(question="who directed Alien?"))      # Reply, or a Refused as a value
     async for progress in replica.complete(Continue(prompt="Q: ...")):     # Progress
 
@@ -15,25 +16,23 @@ import asyncio
 import logging
 import os
 import time
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import partial
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from raykg.serve.refusal import Refused
 
 if TYPE_CHECKING:
-    from raykg.answer.continuous import ContinuousGenerator, Work
-    from raykg.answer.opening import OpenedModel
+    from raykg.answer.continuous import Work
     from raykg.answer.question import Question
-    from raykg.answer.strategies import Strategy
-    from raykg.config.choice import Chosen
     from raykg.kg.linking import Linker
     from raykg.serve.completions import Piece, WritingSettings
+    from raykg.serve.hosted import Hosted
     from raykg.serve.serve_config import ServeConfig
+    from raykg.serve.sharing import Base
 
 _log = logging.getLogger("ray.serve")
 
@@ -44,6 +43,7 @@ class Ask:
 
     question: str
     strategy: str
+    model: str | None = None  # one of the replica's; None where it has one only
     topics: tuple[str, ...] | None = None
     history: tuple[Mapping[str, Any], ...] = ()  # role, content and, of an assistant, the answer record, the oldest turn first
     kg_version: str | None = None
@@ -70,6 +70,7 @@ class Continue:
 
     prompt: str
     settings: WritingSettings
+    model: str | None = None
     weights: str | None = None
 
 
@@ -83,35 +84,46 @@ class Progress:
 
 
 class Answerer:
-    """Hosts `raykg.answer` for one model.
+    """Hosts `raykg.answer` for one model, or for adapters of one base that come and go.
 
-    Abilities: every strategy, chosen per request; streamed continuations; what both write is one batch; edits of the live graph, followed.
+    Abilities: every strategy, chosen per request; streamed continuations; what all of them write, with whichever adapter, is one batch;
+    edits of the live graph, followed; other runs for the models' names while requests go on.
     Not supported: sampling in strategies: an answer depends on the question and the graph alone.
     """
 
-    def __init__(self, settings: Mapping[str, Any], name: str) -> None:
-        """Open the model and its graph, once; the replica is ready when this returns.
+    def __init__(self, settings: Mapping[str, Any], name: str | None = None, base: Base | None = None) -> None:
+        """Open the model of a name and its graph, once, and be ready; or a base, whose adapters `reconfigure` names.
 
         Raises:
-            RaykgError: the run is not there or is damaged.
+            RaykgError: the run is not there or is damaged, or the base is another one.
         """
         from raykg.config.load import from_dict
-        from raykg.serve.followed import follow
+        from raykg.serve.library import Library, pin_threads
         from raykg.serve.serve_config import ServeConfig
 
         self.cfg: ServeConfig = from_dict(ServeConfig, settings)
-        self.name = name
         size = self.cfg.replicas
         os.environ["OMP_NUM_THREADS"] = str(size.threads)
-        self.opened = self._open()
-        self.generator = self._generator()
+        self.library = Library(self.cfg, name, base)
         self.questions = 0
         self._pool = ThreadPoolExecutor(2 * size.batch, thread_name_prefix="question", initializer=pin_threads, initargs=(size.threads,))
-        self.graph = follow(self.cfg, self.opened.graph)
-        self.chosen = strategies(self.cfg, Path(self.cfg.models[name]))
-        self._made: dict[str, tuple[object, Strategy]] = {}
-        self._warm()
-        _log.info("model %s is loaded: %s, graph %s", name, self.opened.identity, self.graph.version)
+        self._near = _affinity(size.adapters) if base is not None else None
+        for hosted in self.library.models.values():
+            _log.info("model %s is loaded: %s, graph %s", hosted.name, hosted.identity, hosted.graph.version)
+
+    async def reconfigure(self, runs: Mapping[str, str]) -> None:
+        """Let names have these runs from now on; requests that run end with what they began with.
+
+        Serve calls this before the first request and whenever the deployment's `user_config` changes. A run that cannot be had leaves its
+        name what it has, for a replica that raises here is stopped with all its streams; `describe` says why.
+
+        Args:
+            runs: name -> folder of a run, with `@` and the first digits of the hash of what was trained.
+
+        Raises:
+            RaykgError: a run cannot be had, and its name has none: the replica does not start.
+        """
+        await asyncio.to_thread(self.library.host, runs)
 
     async def answer(self, ask: Ask) -> Reply | Refused:
         """Answer one question beside others."""
@@ -119,12 +131,13 @@ class Answerer:
 
         work = Work()
         try:
-            self._check_weights(ask.weights)
-            if ask.strategy not in self.chosen:
-                known = ", ".join(sorted(self.chosen))
-                raise Refused(400, f"no strategy {ask.strategy!r} (strategies: {known})", code="unknown_strategy", param="strategy")
-            await self.graph.reach(ask.kg_version)
-            return await asyncio.get_running_loop().run_in_executor(self._pool, self._answer, ask, work)
+            hosted = self.library.find(ask.model)
+            hosted.check(ask.weights, ask.strategy)
+            await hosted.graph.reach(ask.kg_version)
+            await self._take(hosted)
+            answering = self._pool.submit(self._answer, hosted, ask, work)
+            answering.add_done_callback(lambda _: self.library.give_back(hosted))  # also where it never begins
+            return await asyncio.wrap_future(answering)
         except Refused as refused:
             return refused
         except asyncio.CancelledError:
@@ -136,15 +149,18 @@ class Answerer:
         from raykg.serve.completions import Writing
 
         try:
-            self._check_weights(asked.weights)
-            tokens = self._prompt(asked)
+            hosted = self.library.find(asked.model)
+            hosted.check(asked.weights)
+            tokens = _prompt(hosted, asked)
+            await self._take(hosted)
         except Refused as refused:
             yield refused
             return
         told: asyncio.Queue[list[Piece] | None] = asyncio.Queue()
         tell = partial(_hand_over, asyncio.get_running_loop(), told)
-        writing = Writing(self.opened.tokenizer, self.generator.ends, tokens, asked.settings, tell)
-        done = self.generator.submit(writing.lines)
+        writing = Writing(hosted.tokenizer, hosted.generator.ends, tokens, asked.settings, tell)
+        done = hosted.generator.submit(writing.lines)
+        done.add_done_callback(lambda _: self.library.give_back(hosted))  # when the last line has left the batch
         done.add_done_callback(lambda _: tell(None))
         written = 0
         try:
@@ -156,141 +172,112 @@ class Answerer:
             for line in writing.lines:
                 line.abandoned = True
 
-    async def describe(self) -> dict[str, Any]:
-        """Return what `/v1/models` says, and how busy the replica is."""
+    async def describe(self, name: str | None = None) -> dict[str, Any] | Refused:
+        """Return what `/v1/models` says of a model, and how busy the replica is."""
         from raykg.answer.record import kg_of
 
-        return {
-            "identity": self.opened.identity,
-            "strategies": sorted(self.chosen),
+        try:
+            hosted = self.library.find(name)
+        except Refused as refused:
+            return refused
+        engine = self.library.engine
+        found = {
+            "identity": hosted.identity,
+            "strategies": sorted(hosted.chosen),
             "strategy": self.cfg.strategy,
-            "kg": kg_of(self.graph.current()[0]),
-            "positions": getattr(self.opened.model.config, "max_position_embeddings", None),
+            "kg": kg_of(hosted.graph.current()[0]),
+            "positions": hosted.positions,
             "questions": self.questions,
-            "steps": self.generator.steps,
-            "prompt_tokens": dict(zip(("computed", "known"), self.generator.prompt_reads, strict=True)),
+            "steps": engine.steps,
+            "prompt_tokens": dict(zip(("computed", "known"), engine.prompt_reads, strict=True)),
         }
+        refusal = self.library.refused.get(hosted.name)
+        return found if refusal is None else found | {"refused": refusal}
 
-    def _check_weights(self, pinned: str | None) -> None:
-        """Refuse a request for other weights.
+    async def _take(self, hosted: Hosted) -> None:
+        """Have a model in memory until it is given back.
 
         Raises:
-            Refused: with 409.
+            Refused: with 503, it cannot be loaded.
         """
-        hashes = self.opened.identity.split()
-        if pinned is not None and (len(pinned) < 8 or not any(found.startswith(pinned) for found in hashes)):
-            message = f"model {self.name!r} does not have the weights {pinned!r} (it has: {self.opened.identity}); give 8 digits or more"
-            raise Refused(409, message, code="model_identity_mismatch", param="model")
+        if self._near is not None:
+            await self._near(hosted.name)
+        await self.library.take(hosted)
 
-    def _open(self) -> OpenedModel:
-        from raykg.answer.opening import open_model
-
-        replicas = self.cfg.replicas
-        return open_model(Path(self.cfg.models[self.name]), batch=replicas.batch, device=replicas.device, dtype=replicas.dtype)
-
-    def _generator(self) -> ContinuousGenerator:
-        from raykg.answer.continuous import ContinuousGenerator
-
-        size = self.cfg.replicas
-        model, tokenizer = self.opened.model, self.opened.tokenizer
-        begin = partial(pin_threads, size.threads)
-        return ContinuousGenerator(model, tokenizer, size.batch, wait=size.wait, prefix_bytes=size.prefix_megabytes << 20, begin=begin)
-
-    def _warm(self) -> None:
-        """Load what is loaded at first use: the linker's index, the model's pages."""
-        self.graph.current()[1].link("a", 1)
-        self.generator.generate(["a"], 1)
-
-    def _strategy(self, name: str) -> Strategy:
-        """Return a strategy over the graph as it is now."""
-        from raykg.answer.strategies import make_strategy
-
-        graph, linker = self.graph.current()
-        made = self._made.get(name)
-        if made is None or made[0] is not graph:
-            made = graph, make_strategy(self.chosen[name], graph, linker, self.generator)
-            self._made[name] = made
-        return made[1]
-
-    def _answer(self, ask: Ask, work: Work) -> Reply:
+    def _answer(self, hosted: Hosted, ask: Ask, work: Work) -> Reply:
         """Answer one question; in one of the threads for it."""
         started = time.time()
-        with self.generator.turn(work):
-            return self._answered(ask, started)
+        with hosted.generator.turn(work):
+            return self._answered(hosted, ask, started)
 
-    def _answered(self, ask: Ask, started: float) -> Reply:
+    def _answered(self, hosted: Hosted, ask: Ask, started: float) -> Reply:
         from raykg.answer.record import record_of
 
         self.questions += 1
-        linker = self.graph.current()[1]  # before the strategy's graph: a newer graph has all nodes of an older linker
-        chosen = self._strategy(ask.strategy)
+        linker = hosted.graph.current()[1]  # before the strategy's graph: a newer graph has all nodes of an older linker
+        chosen = hosted.strategy(ask.strategy)
         question = _question(ask, linker)
         (answer,) = chosen.answer([question])
         now = time.time()
         timings = {"total": now - ask.asked, "waited": started - ask.asked, "answer": now - started}
-        model = {"name": self.name, "identity": self.opened.identity}
+        model = {"name": hosted.name, "identity": hosted.identity}
         record = record_of(question, answer, chosen.graph, model, {name: round(value, 6) for name, value in timings.items()})
         if answer.proposals:
             try:
-                self.graph.propose([(ask, answer)], self.name)
+                hosted.graph.propose([(ask, answer)], hosted.name)
             except Exception:
                 _log.exception("what an answer proposes did not reach the owner of the graph")
-        return self._reply(ask, record)
-
-    def _reply(self, ask: Ask, record: dict[str, Any]) -> Reply:
-        text, finish = str(record["text"]), "stop"
-        for stop in ask.stop:
-            text = text.partition(stop)[0]
-        tokenizer = self.opened.tokenizer
-        tokens = tokenizer(text, add_special_tokens=False)["input_ids"] if text else []
-        if ask.max_tokens is not None and len(tokens) > ask.max_tokens:
-            tokens, finish = tokens[: ask.max_tokens], "length"
-            text = tokenizer.decode(tokens, skip_special_tokens=True, clean_up_tokenization_spaces=False).rstrip("\ufffd")
-        read = " ".join([turn["content"] for turn in ask.history] + [ask.question])
-        prompt_tokens = len(tokenizer(read, add_special_tokens=False)["input_ids"])
-        return Reply(record=record, text=text, finish=finish, prompt_tokens=prompt_tokens, text_tokens=len(tokens))
-
-    def _prompt(self, asked: Continue) -> list[int]:
-        """Return the tokens of a prompt.
-
-        Raises:
-            Refused: there are none, or more than the model has positions for.
-        """
-        tokens: list[int] = self.opened.tokenizer(asked.prompt, add_special_tokens=False)["input_ids"] if asked.prompt else []
-        if not tokens:
-            raise Refused(400, "prompt is empty: give a text to continue", param="prompt")
-        positions = getattr(self.opened.model.config, "max_position_embeddings", None)
-        if positions is not None and len(tokens) + asked.settings.max_tokens > positions:
-            asked_for = asked.settings.max_tokens
-            message = f"the prompt has {len(tokens)} tokens and {asked_for} are to come: the model has {positions} positions"
-            raise Refused(400, message, code="context_length_exceeded", param="prompt")
-        return tokens
+        return _reply(hosted, ask, record)
 
 
-def strategies(cfg: ServeConfig, run: Path) -> dict[str, Chosen]:
-    """Return what requests may choose: a setting that the config leaves at its default is the one that the model was trained with.
+def _reply(hosted: Hosted, ask: Ask, record: dict[str, Any]) -> Reply:
+    text, finish = str(record["text"]), "stop"
+    for stop in ask.stop:
+        text = text.partition(stop)[0]
+    tokenizer = hosted.tokenizer
+    tokens = tokenizer(text, add_special_tokens=False)["input_ids"] if text else []
+    if ask.max_tokens is not None and len(tokens) > ask.max_tokens:
+        tokens, finish = tokens[: ask.max_tokens], "length"
+        text = tokenizer.decode(tokens, skip_special_tokens=True, clean_up_tokenization_spaces=False).rstrip("\ufffd")
+    read = " ".join([turn["content"] for turn in ask.history] + [ask.question])
+    prompt_tokens = len(tokenizer(read, add_special_tokens=False)["input_ids"])
+    return Reply(record=record, text=text, finish=finish, prompt_tokens=prompt_tokens, text_tokens=len(tokens))
+
+
+def _prompt(hosted: Hosted, asked: Continue) -> list[int]:
+    """Return the tokens of a prompt.
 
     Raises:
-        RaykgError: no such run or strategy.
+        Refused: there are none, or more than the model has positions for.
     """
-    from raykg.answer.opening import choose_strategy, open_saved
-    from raykg.answer.question import AnswerError
-    from raykg.config.choice import chosen, config_class, names
-    from raykg.config.load import to_dict
-    from raykg.serve.serve_config import STRATEGIES
+    tokens: list[int] = hosted.tokenizer(asked.prompt, add_special_tokens=False)["input_ids"] if asked.prompt else []
+    if not tokens:
+        raise Refused(400, "prompt is empty: give a text to continue", param="prompt")
+    if hosted.positions is not None and len(tokens) + asked.settings.max_tokens > hosted.positions:
+        asked_for = asked.settings.max_tokens
+        message = f"the prompt has {len(tokens)} tokens and {asked_for} are to come: the model has {hosted.positions} positions"
+        raise Refused(400, message, code="context_length_exceeded", param="prompt")
+    return tokens
 
-    saved = open_saved(run)
-    found = {}
-    for name in [one.name for one in cfg.strategies] or names(STRATEGIES):
-        try:
-            found[name] = choose_strategy(name, saved, cfg.passages)
-        except AnswerError:  # it reads no passages
-            found[name] = choose_strategy(name, saved)
-    for one in cfg.strategies:
-        given, defaults = to_dict(one.config), to_dict(config_class(STRATEGIES, one.name)())
-        changed = {key: value for key, value in given.items() if value != defaults[key]}
-        found[one.name] = chosen(STRATEGIES, one.name, **(to_dict(found[one.name].config) | changed))
-    return found
+
+def _affinity(most: int) -> Callable[[str], Awaitable[object]] | None:
+    """Return what tells Serve's router which models this replica was last asked for; None outside of Serve.
+
+    `serve.multiplexed` sends requests where their model is. It would also drop models, used or not; that is left to `raykg.models.shelf`.
+    """
+    from ray import serve
+    from ray.serve.exceptions import RayServeException
+
+    try:
+        serve.get_replica_context()
+    except RayServeException:
+        return None
+
+    async def near(name: str) -> str:
+        return name
+
+    told: Callable[[str], Awaitable[object]] = serve.multiplexed(max_num_models_per_replica=most)(near)
+    return told
 
 
 def _question(ask: Ask, linker: Linker) -> Question:
@@ -305,10 +292,3 @@ def _hand_over(loop: asyncio.AbstractEventLoop, told: asyncio.Queue[Any], pieces
     """Put pieces into a queue of an event loop, from any thread; a loop that is closed has nobody who waits for them."""
     with suppress(RuntimeError):
         loop.call_soon_threadsafe(told.put_nowait, pieces)
-
-
-def pin_threads(threads: int) -> None:
-    """Keep torch to so many threads in this process."""
-    import torch
-
-    torch.set_num_threads(threads)

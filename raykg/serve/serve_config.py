@@ -67,6 +67,8 @@ class ReplicasConfig:
     """Seconds that an idle replica waits for more questions before it reads the first; to one that is busy they come at any time."""
     prefix_megabytes: NonNegativeInt = 256
     """Memory for what was computed for prompts, kept for those that begin alike: the same facts, chats, few-shot examples."""
+    adapters: NonNegativeInt = 0
+    """LoRA adapters that a replica keeps in memory beside one base. With 0 each model has replicas of its own, its adapter merged."""
     threads: PositiveInt = 1
     """torch threads of a replica; two replicas of one thread use two cores better than one of two."""
     cpus: NonNegativeFloat = 1.0

@@ -5,7 +5,7 @@ from random import Random
 
 import pytest
 
-from raykg.answer.continuous import AbandonedError, ContinuousGenerator, Turns, Work
+from raykg.answer.continuous import AbandonedError, ContinuousGenerator, Engine, Turns, Work
 from raykg.answer.decoding import Line
 from raykg.answer.generation import Generator, TooLong
 from raykg.models.reference import load_model, load_tokenizer, resolve
@@ -113,7 +113,7 @@ def test_beams_take_a_turn_of_their_own(tiny, generator):
 
 
 def test_a_closed_model_says_so(tiny):
-    generator = ContinuousGenerator(*tiny, batch=2, wait=0.001)
+    generator = ContinuousGenerator(*tiny, engine=Engine(tiny[0], batch=2, wait=0.001))
     generator.generate(["a"], 2)
     generator.close()
     with pytest.raises(AbandonedError, match="closed"):

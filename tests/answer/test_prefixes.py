@@ -62,6 +62,16 @@ def test_the_least_recently_used_goes_first():
     assert prefixes.known(first) == 0 and prefixes.bytes == 0
 
 
+def test_owners_do_not_know_what_others_do():
+    prefixes, tokens = Prefixes(1 << 20), list(range(20))
+    prefixes.keep(tokens, states(tokens))
+    assert prefixes.known(tokens, "films") == 0 and prefixes.find(tokens, "films") is None
+    prefixes.keep(tokens, states([-1] * 20), "films")
+    prefixes.keep(tokens, states([-2] * 20), "books")
+    found = [prefixes.find([*tokens, 1], owner)[1][0][0][0, 0, 0] for owner in (None, "films", "books")]
+    assert found == [0, -1, -2] and prefixes.bytes == 3 * 20 * SIZE
+
+
 def test_what_several_prompts_share():
     few_shot, facts = tuple(range(30)), tuple(range(30)) + tuple(range(50, 80))
     prompts = [(*few_shot, 1), (*few_shot, 2), (*facts, 1), (*facts, 2), (*facts, 3), (7,), (7, 8)]

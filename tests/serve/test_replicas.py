@@ -5,7 +5,7 @@ import pytest
 from raykg.config.load import from_dict, to_dict
 from raykg.serve.completions import WritingSettings
 from raykg.serve.refusal import Refused
-from raykg.serve.replicas import Answerer, Ask, Continue, strategies
+from raykg.serve.replicas import Answerer, Ask, Continue
 from raykg.serve.serve_config import ServeConfig
 from tests.answer.runs import write_run
 from tests.serve.services import SCRIPTED, settings
@@ -36,8 +36,9 @@ def test_the_timings_and_tokens_are_told(replica):
     (reply,) = ask(replica, "who directed Alien?")
     timings = reply.record["timings"]
     assert 0 <= timings["waited"] <= timings["total"] and 0 < timings["answer"] <= timings["total"]
-    assert reply.prompt_tokens == len(replica.opened.tokenizer("who directed Alien?")["input_ids"]) and reply.text_tokens > 0
-    assert reply.record["model"] == {"name": "films", "identity": replica.opened.identity}
+    hosted = replica.library.find("films")
+    assert reply.prompt_tokens == len(hosted.tokenizer("who directed Alien?")["input_ids"]) and reply.text_tokens > 0
+    assert reply.record["model"] == {"name": "films", "identity": hosted.identity}
 
 
 def test_a_text_is_cut_at_tokens_and_stops(replica):
@@ -52,6 +53,7 @@ def test_what_cannot_be_answered_is_refused_as_a_value(replica):
         ({"strategy": "guess"}, "unknown_strategy"),
         ({"kg_version": "0" * 16}, "kg_version_mismatch"),
         ({"weights": "00000000"}, "model_identity_mismatch"),
+        ({"model": "books"}, "model_not_found"),
     ]:
         (refused,) = ask(replica, "who directed Alien?", **changes)
         assert isinstance(refused, Refused) and refused.code == code
@@ -90,36 +92,16 @@ def test_it_says_what_it_is(replica):
 def test_a_caller_who_leaves_ends_the_text(replica):
     async def run():
         asking = asyncio.create_task(replica.answer(Ask(question="who directed Alien? " * 9, strategy="plan_execute")))
-        while not replica.generator._decoder.busy:
+        while not replica.library.engine.decoder.busy:
             await asyncio.sleep(0.001)
         asking.cancel()
         steps = replica.complete(Continue(prompt="Q: who?", settings=WritingSettings(max_tokens=500)))
         assert (await anext(steps)).written == 1
         await steps.aclose()
-        before = replica.generator.steps
-        while replica.generator._decoder.busy:
+        before = replica.library.engine.steps
+        while replica.library.engine.decoder.busy:
             await asyncio.sleep(0.001)
-        return replica.generator.steps - before
+        return replica.library.engine.steps - before
 
     assert asyncio.run(run()) < 20
     assert ask(replica, "who directed Alien?")[0].text == "Ridley Scott"
-
-
-def test_settings_left_out_are_those_of_the_training(tmp_path):
-    write_run(tmp_path)
-    run = tmp_path / "run"
-    plain = {"models": {"m": str(run)}}
-    found = strategies(from_dict(ServeConfig, plain), run)
-    assert {"plan_execute", "read", "closed_book"} <= set(found) and found["read"].config.facts_tokens == 40
-    chosen = [{"name": "read", "mentions": 7}, {"name": "plan_execute"}]
-    found = strategies(from_dict(ServeConfig, plain | {"strategies": chosen}), run)
-    assert (found["read"].config.mentions, found["read"].config.facts_tokens) == (7, 40) and set(found) == {"read", "plan_execute"}
-    found = strategies(from_dict(ServeConfig, plain | {"strategies": [{"name": "read", "facts_tokens": 99}], "strategy": "read"}), run)
-    assert found["read"].config.facts_tokens == 99
-
-
-def test_passages_go_to_those_who_read_them(tmp_path):
-    write_run(tmp_path)
-    found = strategies(from_dict(ServeConfig, {"models": {"m": "x"}, "passages": "texts.txt"}), tmp_path / "run")
-    assert found["cogmg"].config.passages == "texts.txt"
-    assert next(one for one in found["auto"].config.strategies if one.name == "cogmg").config.passages == "texts.txt"
