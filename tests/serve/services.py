@@ -7,7 +7,9 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from raykg.config.load import from_dict
+from raykg.config.load import from_dict, to_dict
+from raykg.serve.app import ServeArguments, absolute, build
+from raykg.serve.graph_owner import end_owner
 from raykg.serve.launch import address_of, drained, serving
 from raykg.serve.serve_config import ServeConfig
 
@@ -53,3 +55,19 @@ def running(folder: Path, **changes):
         yield Service(address_of(cfg), cfg, folder)
     finally:
         drained(cfg)
+
+
+@contextmanager
+def beside(service: Service, folder: Path, name: str, models: dict[str, str], **changes):
+    """Serve another application beside the tests' service, below /NAME of its address, until the block ends: a Serve has one port."""
+    from ray import serve
+
+    plain = settings(folder, **changes) | {"models": models, "http": {"port": service.cfg.http.port}}
+    cfg = absolute(from_dict(ServeConfig, plain))
+    try:
+        serve.run(build(ServeArguments(settings=to_dict(cfg))), name=name, route_prefix=f"/{name}")
+        yield Service(f"{service.url}/{name}", cfg, folder)
+    finally:
+        serve.delete(name)
+        if cfg.graph.storage is not None:
+            end_owner(cfg.graph.storage)
