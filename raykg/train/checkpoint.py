@@ -114,13 +114,19 @@ def listed(root: Path) -> list[Path]:
     return sorted(p for p in root.glob("step-*") if p.is_dir() and p.suffix != _PARTIAL)
 
 
-def best(root: Path) -> tuple[Path, Position] | None:
+def best(root: Path, rows: int | None = None) -> tuple[Path, Position] | None:
     """Return the whole checkpoint with the best evaluation, or None; broken ones are named in a warning.
 
     Among equals the later one is better; those that were not evaluated come last, the newest first. The first metric decides; a name
     that ends in `_loss` is better when small.
+
+    Args:
+        root: folder of the checkpoints.
+        rows: how many held-out rows a share of right answers was measured on. Then those within one standard error of the best count as its
+            equals: a few rows more or less are luck, and the later checkpoint has learnt more (the one-standard-error rule of Breiman et
+            al., Classification and Regression Trees, 1984, section 3.4.3).
     """
-    return _first_whole(_ranked(root), "the next best checkpoint")
+    return _first_whole(_ranked(root, rows), "the next best checkpoint")
 
 
 def is_best(root: Path, metrics: Mapping[str, float]) -> bool:
@@ -148,10 +154,13 @@ def _first_whole(folders: Sequence[Path], then: str) -> tuple[Path, Position] | 
     return None
 
 
-def _ranked(root: Path) -> list[Path]:
+def _ranked(root: Path, rows: int | None = None) -> list[Path]:
     """List the checkpoints from the best to the worst, unverified."""
-    scores = {folder: _score(_metrics(folder)) for folder in listed(root)}
-    return sorted(scores, key=lambda folder: (-math.inf if (value := scores[folder]) is None else value, folder), reverse=True)
+    found = {folder: _score(_metrics(folder)) for folder in listed(root)}
+    scores = {folder: -math.inf if value is None else value for folder, value in found.items()}
+    top = max(scores.values(), default=-math.inf)
+    alike = top - math.sqrt(top * (1.0 - top) / rows) if rows and 0.0 < top < 1.0 else top
+    return sorted(scores, key=lambda folder: (min(scores[folder], alike), folder), reverse=True)
 
 
 def _score(metrics: Mapping[str, float]) -> float | None:

@@ -187,7 +187,7 @@ class Finetune:
 
         def run() -> Done:
             launch.fit("raykg.train.finetune:train_worker", arguments, self.cfg.resources, self.folder.path, self.listener.record)
-            best = checkpoint.best(self.folder / "checkpoints")
+            best = checkpoint.best(self.folder / "checkpoints", self.cfg.train.evaluate_rows)
             if best is None:
                 raise TrainError(f"{self.folder / 'checkpoints'}: training ended and left no whole checkpoint: run the same command again")
             folder, position = best

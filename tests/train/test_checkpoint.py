@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 
@@ -101,6 +102,24 @@ def test_of_losses_the_smallest_is_best_and_of_equals_the_latest(tmp_path: Path)
     for step, loss in [(1, 0.5), (2, 0.25), (3, 0.25)]:
         write(tmp_path, step, {"held_out_loss": loss, "exact": 1.0 / step})
     assert best_step(tmp_path) == 3
+
+
+def test_a_few_rows_more_or_less_are_luck_and_the_later_one_is_taken(tmp_path: Path) -> None:
+    for step, share in [(1, 0.5), (2, 0.875), (3, 0.84375), (4, 0.8)]:
+        write(tmp_path, step, {"set_match": share})
+    steps = {}
+    for rows in (None, 0, 20, 32, 100, 10_000):
+        found = checkpoint.best(tmp_path, rows)
+        steps[rows] = found[1].step if found else None
+    assert steps == {None: 2, 0: 2, 20: 3, 32: 3, 100: 3, 10_000: 2}  # errors: 0.074, 0.058, 0.033, 0.003
+    write(tmp_path, 5)
+    assert best_step(tmp_path) == 2
+    shutil.rmtree(tmp_path)
+    for step, loss in [(1, 0.25), (2, 0.26)]:
+        write(tmp_path, step, {"held_out_loss": loss})
+    found = checkpoint.best(tmp_path, 4)
+    assert found is not None
+    assert found[1].step == 1
 
 
 def test_without_evaluations_the_newest_is_best(tmp_path: Path) -> None:
