@@ -21,6 +21,7 @@ from .memory import own_processes
 if TYPE_CHECKING:
     from raykg.serve.serve_config import ServeConfig
 
+Deploy = Callable[[Mapping[str, Any], Mapping[str, int]], None]
 _WHOLE = 180.0  # seconds that the service has to be whole again
 _LOOK = 0.25
 
@@ -42,8 +43,8 @@ class Happened:
 class Disturber:
     """Disturbs one service; each method returns when the service is whole again, or has had its time."""
 
-    def __init__(self, cfg: ServeConfig, seed: int = 0) -> None:
-        """Name the service as it was started; it has one model."""
+    def __init__(self, cfg: ServeConfig, seed: int = 0, deploy: Deploy | None = None) -> None:
+        """Name the service as it was started; it has one model. `deploy` takes settings and numbers of replicas to Serve."""
         from raykg.config.load import to_dict
         from raykg.serve.app import absolute
 
@@ -52,6 +53,7 @@ class Disturber:
         self._model = f"model-{name}"  # what Serve calls its deployment
         self._counts = {"gateway": cfg.replicas.gateways, self._model: cfg.replicas.count}
         self._dice = random.Random(seed)
+        self._deploy = deploy or declare
 
     def kill(self, *, gateway: bool) -> Happened:
         """End one process with SIGKILL, in the middle of whatever it does."""
@@ -68,30 +70,15 @@ class Disturber:
         began = time.monotonic()
         for section, values in changes.items():
             self._settings = self._settings | {section: self._settings[section] | dict(values)}
-        self._deploy()
+        self._deploy(self._settings, self._counts)
         return self._whole(what, began, lambda: not before & _pids())
 
     def scale(self, gateways: int, replicas: int, what: str = "downscale") -> Happened:
         """Deploy the service with other numbers of processes."""
         began = time.monotonic()
         self._counts = {"gateway": gateways, self._model: replicas}
-        self._deploy()
+        self._deploy(self._settings, self._counts)
         return self._whole(what, began, lambda: True)
-
-    def _deploy(self) -> None:
-        from ray.serve.context import _get_global_client
-        from ray.serve.schema import ServeDeploySchema
-
-        from raykg.serve.launch import APPLICATION
-
-        application = {
-            "name": APPLICATION,
-            "route_prefix": "/",
-            "import_path": "raykg.serve.app:build",
-            "args": {"settings": self._settings},
-            "deployments": [{"name": name, "num_replicas": count} for name, count in self._counts.items()],
-        }
-        _get_global_client().deploy_apps(ServeDeploySchema.model_validate({"applications": [application]}))
 
     def _whole(self, what: str, began: float, changed: Callable[[], bool]) -> Happened:
         """Wait until Serve says that all is well and as many processes run as there should be."""
@@ -122,6 +109,23 @@ class Disturber:
         }
         alive = [len(_pids("gateways")), len(_pids("replicas"))]
         return told == {name: {"RUNNING": count} for name, count in self._counts.items()} and alive == [*self._counts.values()]
+
+
+def declare(settings: Mapping[str, Any], counts: Mapping[str, int]) -> None:
+    """Hand a service to Serve's controller as `serve deploy` does; returns at once."""
+    from ray.serve.context import _get_global_client
+    from ray.serve.schema import ServeDeploySchema
+
+    from raykg.serve.launch import APPLICATION
+
+    application = {
+        "name": APPLICATION,
+        "route_prefix": "/",
+        "import_path": "raykg.serve.app:build",
+        "args": {"settings": dict(settings)},
+        "deployments": [{"name": name, "num_replicas": count} for name, count in counts.items()],
+    }
+    _get_global_client().deploy_apps(ServeDeploySchema.model_validate({"applications": [application]}))
 
 
 def _pids(role: str | None = None) -> set[int]:
