@@ -151,7 +151,8 @@ class Backend:
             one = getattr(handle, "deployment_name", name)
             asked.setdefault(one, handle)
             names.setdefault(one, []).append(name)
-        return await scraped(self.metrics, self._gateways(), {"+".join(names[one]): handle for one, handle in asked.items()})
+        gateways = await asyncio.to_thread(self._gateways)  # the first time Serve asks its controller, and waits
+        return await scraped(self.metrics, gateways, {"+".join(names[one]): handle for one, handle in asked.items()})
 
     @property
     def models(self) -> list[str]:
