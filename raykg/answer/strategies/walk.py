@@ -1,10 +1,10 @@
-"""Walk: the model goes from the question's entity along relations, each step chosen by number from what the graph offers.
+"""Walk: the model goes from the question's entity along relations, each step chosen from what the graph offers.
 
 Paper: Knowledge Solver: Teaching LLMs to Search for Domain Knowledge from Knowledge Graphs, 2023, arXiv 2309.03118.
 
 As in the paper retrieval is a game of choices; here a step takes all neighbours by one relation, so that a walk is a plan, and its answers
-are proved like those of a plan. The model picks the number of an option or of stopping (`raykg.answer.choosing`), by likelihood among the
-options and never as free text: it cannot leave the graph. After `max_hops` steps, or where nothing leads on, the walk stops by itself.
+are proved like those of a plan. The model picks an option or stopping (`raykg.answer.choosing`), by likelihood among the options and never
+as free text: it cannot leave the graph. After `max_hops` steps, or where nothing leads on, the walk stops by itself.
 """
 
 from __future__ import annotations
@@ -17,10 +17,12 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from raykg.answer.choosing import Crossroads, ModelChooser, Option, Picked, prompt
+from raykg.answer.choosing import By, Crossroads, ModelChooser, Option, Picked, bare_prompt, prompt
+from raykg.answer.phases import phase
 from raykg.answer.question import Answer, AnswerError, Question, Status
 from raykg.answer.topics import topic_nodes
 from raykg.config.schema import NonNegativeInt, PositiveFloat, PositiveInt, config
+from raykg.data.prompts import plan_prompt
 
 if TYPE_CHECKING:
     from raykg.answer.choosing import Chooser
@@ -30,13 +32,16 @@ if TYPE_CHECKING:
     from raykg.kg.logical_form import Budget, Hop, LogicalForm
     from raykg.kg.logical_form.evaluate import Meter
 
-SEARCH: dict[str, list[int]] = {"max_hops": [1, 2, 3], "neighbours": [1, 3, 5]}
+SEARCH: dict[str, list[object]] = {"by": ["number", "words", "plan"], "max_hops": [1, 2, 3], "neighbours": [1, 3, 5]}
 
 
 @config
 class Config:
     """How far a walk goes and what it is shown."""
 
+    by: By = "plan"
+    """What the model finds likely or not: the `number` of an option, as in the paper, its `words`, or the `plan` that the walk would be
+    with it, for models that were trained on plans."""
     max_hops: PositiveInt = 3
     """Steps of a walk; each costs one look of the model at the options."""
     options: PositiveInt = 24
@@ -61,6 +66,7 @@ class _Walker:
     question: Question
     origins: tuple[int, ...]
     meter: Meter
+    spent: float = 0.0  # seconds of the meter's clock
     hops: list[Hop] = field(default_factory=list)
     nodes: NDArray[np.int64] | None = None  # None before the first step
     likely: list[float] = field(default_factory=list)
@@ -83,14 +89,19 @@ class Walk:
         self.config = config
         self.graph = graph
         self.linker = linker
-        self.chooser = ModelChooser(generator) if chooser is None else chooser
+        self.chooser = ModelChooser(generator, config.by) if chooser is None else chooser
 
     @staticmethod
     def prompt_words(config: Config) -> str:
         """Return what the model reads at a crossroads."""
+        if config.by == "plan":
+            return f"{plan_prompt('{question}')} {{plan so far}}\n(steps of a plan, and its end, are scored, nothing is written)"
         nowhere = np.zeros(0, np.int64)
         ways = (None, *(Option(0, "", True, nowhere, f"{{way {number}}}") for number in (1, 2)))
-        return prompt(Crossroads(Question("{question}"), "{way so far}", nowhere, ways)) + "\n(numbers are scored, nothing is written)"
+        here = Crossroads(Question("{question}"), "{way so far}", nowhere, ways)
+        if config.by == "words":
+            return f"{bare_prompt(here)}\n(words of ways are scored, nothing is written)"
+        return f"{prompt(here)}\n(numbers are scored, nothing is written)"
 
     def answer(self, questions: Sequence[Question]) -> list[Answer]:
         """Return one answer per question, in order.
@@ -139,6 +150,7 @@ class Walk:
         """Return where a walker stands; None where nothing leads on, and the walker is done."""
         from raykg.kg.logical_form import BudgetExceeded
 
+        walker.meter.started = time.monotonic() - walker.spent  # the clock stands while models choose, for all walkers of a batch
         try:
             if walker.nodes is None:
                 options = [option for node in walker.origins for option in self._options(walker, node, np.array([node]))]
@@ -148,6 +160,7 @@ class Walk:
         except BudgetExceeded as error:
             self._fail(walker, "over_budget", str(error))
             return None
+        walker.spent = time.monotonic() - walker.meter.started
         if not options:
             walker.done = True
             return None
@@ -157,6 +170,10 @@ class Walk:
 
     def _options(self, walker: _Walker, origin: int, nodes: NDArray[np.int64]) -> Iterator[Option]:
         """Yield the ways on from some nodes: each relation along, then each relation back."""
+        from raykg.kg.logical_form import Entity, Hop, path, write
+
+        start = Entity(self.graph.label(origin), origin)
+        lead = write(path(start, *walker.hops))
         for forward in (True, False):
             side = self.graph.forward if forward else self.graph.backward
             walker.meter.spare(int(side.degree(nodes).sum()))
@@ -168,7 +185,9 @@ class Walk:
                     reached = reached[reached != origin]
                 if len(reached):
                     name = self.graph.relation_names[relation]
-                    yield Option(origin, name, forward, reached, self._words(nodes, name, forward, reached))
+                    words = self._words(nodes, name, forward, reached)
+                    plan = write(path(start, *walker.hops, Hop(name, forward)))
+                    yield Option(origin, name, forward, reached, words, lead, plan.removeprefix(lead))
 
     def _words(self, nodes: NDArray[np.int64], relation: str, forward: bool, reached: NDArray[np.int64]) -> str:
         here = self.graph.label(int(nodes[0])) if len(nodes) == 1 else "these"
@@ -204,8 +223,10 @@ class Walk:
         form: LogicalForm = path(origin, *walker.hops, away=len(walker.hops) > 1)
         answer = replace(answer, plan=write(form), confidence=float(np.mean(walker.likely)))
         try:
-            result = execute(form, self.graph, self._budget())
-            proof = prove(form, self.graph, result, limit=self.config.proved, budget=self._budget()) if self.config.proved else None
+            with phase("execute"):
+                result = execute(form, self.graph, self._budget())
+            with phase("prove"):
+                proof = prove(form, self.graph, result, limit=self.config.proved, budget=self._budget()) if self.config.proved else None
         except BudgetExceeded as error:
             return replace(answer, status="over_budget", error=str(error))
         return replace(

@@ -1,5 +1,6 @@
 """Walks: an oracle reaches whatever is within reach, nobody leaves the graph, and the model picks by number."""
 
+import time
 from collections import deque
 
 import numpy as np
@@ -96,6 +97,8 @@ def test_a_walk_is_a_plan_with_a_proof(graph, linker):
     assert answer.confidence == 0.5
     first, second, third = chooser.met
     assert None not in first.options and second.options[0] is None and third.walked.count(";") == 1
+    taken = next(option for option in second.options[1:] if "directed by" in option.words and not option.forward)
+    assert (first.options[0].lead, taken.lead, taken.step) == ("Alien", "Alien > directed by", " < directed by")
 
 
 def test_options_are_every_relation_in_both_directions(graph, linker):
@@ -139,6 +142,19 @@ def test_whatever_is_chosen_stays_in_the_graph(graph, linker, seed):
     assert answer.status == "answered"
     assert verify(answer.proof, graph)
     assert all(0 <= node < graph.num_entities for node in answer.ids)
+
+
+def test_the_time_of_a_walk_is_not_that_of_the_models_choices(graph, linker):
+    class Slow(Scripted):
+        def choose(self, crossroads):
+            time.sleep(0.3)
+            return super().choose(crossroads)
+
+    chooser = Slow("Alien directed by", "Amélie directed by", None, None)
+    answers = Walk(Config(seconds=0.25), graph, linker, None, chooser).answer(
+        [Question("who directed Alien?"), Question("who directed Amélie?")]
+    )
+    assert [answer.answers for answer in answers] == [("Ridley Scott",), ("Jean-Pierre Jeunet",)]
 
 
 def test_several_topics_are_several_ways_to_start(graph, linker):
@@ -198,10 +214,11 @@ def test_a_batch_keeps_its_order_and_none_is_none(graph, linker):
     assert Walk(Config(), graph, linker, None, Scripted()).answer([]) == []
 
 
-def test_a_real_model_walks_and_never_leaves_the_graph(graph, linker, tmp_path):
+@pytest.mark.parametrize("by", ["number", "words", "plan"])
+def test_a_real_model_walks_and_never_leaves_the_graph(graph, linker, tmp_path, by):
     folder = resolve("tiny:llama", cache=tmp_path)
     generator = Generator(load_model(folder, "float32"), load_tokenizer(folder))
-    strategy = Walk(Config(), graph, linker, generator)
+    strategy = Walk(Config(by=by), graph, linker, generator)
     questions = [Question(text) for text in ("who directed Alien?", "who starred in Heat?", "what is in french?")]
     answers = strategy.answer(questions)
     assert [answer.status for answer in answers] == ["answered"] * 3
@@ -212,8 +229,9 @@ def test_a_real_model_walks_and_never_leaves_the_graph(graph, linker, tmp_path):
 
 
 def test_the_prompt_is_told():
-    words = Walk.prompt_words(Config())
-    assert "{question}" in words and "0 stop here" in words
+    words = {by: Walk.prompt_words(Config(by=by)) for by in ("number", "words", "plan")}
+    assert all("{question}" in text and "scored" in text for text in words.values())
+    assert "0 stop here" in words["number"] and "stop here" not in words["words"] and words["plan"].startswith("{question} => {plan")
 
 
 def test_crossroads_are_plain_values():
