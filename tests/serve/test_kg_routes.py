@@ -225,17 +225,3 @@ def test_an_older_state_is_looked_at_exactly(service, films):
     assert asked({}) - asked(then) == {"second"}
     assert service.get("entities?q=second", headers=then)["entities"] == [] and service.get("entities?q=second")["entities"]
     assert service.get("entities?q=first", headers=then)["kg"]["version"] == first
-
-
-def test_queries_do_not_pile_up(service):
-    from concurrent.futures import ThreadPoolExecutor
-
-    service.post("query", {"sparql": "ASK {}"})
-    endless = {"sparql": "SELECT (COUNT(*) AS ?n) { ?a ?b ?c . ?d ?e ?f . ?g ?h ?i . ?j ?k ?l }"}
-    with ThreadPoolExecutor(7) as crowd:
-        asked = [crowd.submit(service.http.post, "/v1/kg/query", json=endless) for _ in range(6)]
-        assert service.get("entities?q=Alien")["entities"], "looking does not wait for them"
-        found = [one.result() for one in asked]
-    assert sorted(one.status_code for one in found)[-1] == 504
-    assert {one.json()["error"]["code"] for one in found if one.status_code == 503} == {"query_busy"}
-    assert sum("waiting" in one.text for one in found) == 4, "one runs, one waits, the others are refused at once"
