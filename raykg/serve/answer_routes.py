@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 _AT_ONCE = 32  # questions of one batch that wait at the replicas at a time
 IdempotencyKey = Annotated[str | None, Header(alias="Idempotency-Key", min_length=1, max_length=200)]
 VersionHeader = Annotated[str | None, Header(alias="X-KG-Version", min_length=1, max_length=200)]
+ExactHeader = Annotated[str | None, Header(alias="X-KG-Version-Exact", min_length=1, max_length=200)]
 
 
 def answer_routes(backend: Backend, done: Done) -> APIRouter:
@@ -41,10 +42,11 @@ def answer_routes(backend: Backend, done: Done) -> APIRouter:
         caller: Annotated[Caller, Depends(needs("ask"))],
         key: IdempotencyKey = None,
         version: VersionHeader = None,
+        exact: ExactHeader = None,
     ) -> Response:
         """Answer one question with its proof."""
-        asks = [_checked(backend, body, version)]
-        stored = await _finished(request, backend, done, caller, key, [body], asks, version)
+        asks = [_checked(backend, body, version, exact)]
+        stored = await _finished(request, backend, done, caller, key, [body], asks, [version, exact])
         request.state.kg_version = stored[0]["kg"]["version"]
         return JSONResponse(stored[0] | _ids(request))
 
@@ -55,12 +57,13 @@ def answer_routes(backend: Backend, done: Done) -> APIRouter:
         caller: Annotated[Caller, Depends(needs("ask"))],
         key: IdempotencyKey = None,
         version: VersionHeader = None,
+        exact: ExactHeader = None,
     ) -> Response:
         """Answer many questions; one that fails has an error in its place."""
         if len(body) > backend.cfg.limits.questions:
             raise Refused(400, f"{len(body)} questions: a batch has at most {backend.cfg.limits.questions}", param="body")
-        asks = [_checked(backend, one, version) for one in body]
-        stored = await _finished(request, backend, done, caller, key, body, asks, version)
+        asks = [_checked(backend, one, version, exact) for one in body]
+        stored = await _finished(request, backend, done, caller, key, body, asks, [version, exact])
         versions = [one["kg"]["version"] for one in stored if "kg" in one]
         request.state.kg_version = versions[-1] if versions else None
         return JSONResponse({"answers": stored} | _ids(request))
@@ -91,7 +94,7 @@ def service_routes(backend: Backend) -> APIRouter:
     return router
 
 
-def _checked(backend: Backend, body: AnswerRequest, version: str | None) -> tuple[str, Ask]:
+def _checked(backend: Backend, body: AnswerRequest, version: str | None, exact: str | None) -> tuple[str, Ask]:
     """Return the model and the question that a request means.
 
     Raises:
@@ -110,6 +113,7 @@ def _checked(backend: Backend, body: AnswerRequest, version: str | None) -> tupl
         topics=tuple(body.topics) if body.topics else None,
         history=tuple(turn.model_dump(exclude_none=True) for turn in turns),
         kg_version=body.kg_version or version,
+        kg_exact=body.kg_version_exact or exact,
     )
     return model, ask
 
@@ -135,7 +139,7 @@ async def _finished(
     key: str | None,
     body: list[AnswerRequest],
     asks: list[tuple[str, Ask]],
-    version: str | None,
+    versions: list[str | None],
 ) -> list[dict[str, Any]]:
     """Answer all questions that no earlier request with this key has answered."""
     alone = not request.url.path.endswith(":batch")
@@ -143,7 +147,7 @@ async def _finished(
         found = await _answers(backend, dict(enumerate(asks)), None, alone)
         return [found[place] for place in range(len(asks))]
     plain = [one.model_dump(mode="json") for one in body]
-    async with done.doing(f"{caller.id} {request.url.path} {key}", [plain, version]) as record:
+    async with done.doing(f"{caller.id} {request.url.path} {key}", [plain, versions]) as record:
         left = {place: ask for place, ask in enumerate(asks) if place not in record.results}
         found = await _answers(backend, left, record, alone)
         return [(record.results | found)[place] for place in range(len(asks))]

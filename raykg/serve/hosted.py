@@ -18,9 +18,13 @@ if TYPE_CHECKING:
     from raykg.answer.continuous import ContinuousGenerator
     from raykg.answer.strategies import Strategy
     from raykg.config.choice import Chosen
+    from raykg.kg.graph import KnowledgeGraph
+    from raykg.kg.linking import Linker
     from raykg.models.adapters import Announced
     from raykg.serve.followed import GraphInUse
     from raykg.serve.serve_config import ServeConfig
+
+    State = tuple[KnowledgeGraph, Linker]
 
 
 @dataclass(frozen=True, eq=False)
@@ -43,7 +47,7 @@ class Hosted:
     graph: GraphInUse
     chosen: dict[str, Chosen]
     adapter: Announced | None = None
-    _made: dict[str, tuple[object, Strategy]] = field(default_factory=dict)
+    _made: dict[tuple[str, bool], tuple[object, Strategy]] = field(default_factory=dict)  # by name, for now and for an older state
 
     @property
     def positions(self) -> int | None:
@@ -51,15 +55,15 @@ class Hosted:
         found: int | None = getattr(self.generator.model.config, "max_position_embeddings", None)
         return found
 
-    def strategy(self, name: str) -> Strategy:
-        """Return a strategy over the graph as it is now."""
+    def strategy(self, name: str, at: State | None = None) -> Strategy:
+        """Return a strategy over the graph as it is now, or as it was."""
         from raykg.answer.strategies import make_strategy
 
-        graph, linker = self.graph.current()
-        made = self._made.get(name)
+        graph, linker = at or self.graph.current()
+        made = self._made.get((name, at is None))
         if made is None or made[0] is not graph:
             made = graph, make_strategy(self.chosen[name], graph, linker, self.generator)
-            self._made[name] = made
+            self._made[name, at is None] = made
         return made[1]
 
     def check(self, weights: str | None, strategy: str | None = None) -> None:

@@ -16,10 +16,10 @@ from collections.abc import AsyncIterator
 from contextlib import suppress
 from typing import TYPE_CHECKING, Annotated, Any
 
-from fastapi import APIRouter, Depends, Header, Request, Response
+from fastapi import APIRouter, Depends, Request, Response
 from fastapi.responses import JSONResponse, StreamingResponse
 
-from raykg.serve.answer_routes import check_texts
+from raykg.serve.answer_routes import ExactHeader, VersionHeader, check_texts
 from raykg.serve.callers import Caller, needs
 from raykg.serve.edge import error_event
 from raykg.serve.embeddings import MODEL, checked_texts, embedding_response
@@ -35,7 +35,6 @@ _ALIVE = 10.0  # seconds between signs of life on a stream that waits
 _ROLES_HEARD = ("user", "assistant")
 _WORD = re.compile(r"\s*\S+")
 _CREATED = int(time.time())
-VersionHeader = Annotated[str | None, Header(alias="X-KG-Version", min_length=1, max_length=200)]
 
 
 def openai_routes(backend: Backend) -> APIRouter:
@@ -57,10 +56,14 @@ def openai_routes(backend: Backend) -> APIRouter:
 
     @router.post("/v1/chat/completions")
     async def chat(
-        request: Request, body: ChatRequest, _: Annotated[Caller, Depends(needs("ask"))], version: VersionHeader = None
+        request: Request,
+        body: ChatRequest,
+        _: Annotated[Caller, Depends(needs("ask"))],
+        version: VersionHeader = None,
+        exact: ExactHeader = None,
     ) -> Response:
         """Answer the last message from the graph."""
-        model, ask = _question(backend, body, version)
+        model, ask = _question(backend, body, version, exact)
         head = {"id": f"chatcmpl-{uuid.uuid4().hex}", "created": int(time.time()), "model": body.model}
         if not body.stream:
             reply = await backend.answer(model, ask)
@@ -93,7 +96,7 @@ def openai_routes(backend: Backend) -> APIRouter:
     return router
 
 
-def _question(backend: Backend, body: ChatRequest, version: str | None) -> tuple[str, Ask]:
+def _question(backend: Backend, body: ChatRequest, version: str | None, exact: str | None) -> tuple[str, Ask]:
     """Return the model and the question of a chat.
 
     Raises:
@@ -123,6 +126,7 @@ def _question(backend: Backend, body: ChatRequest, version: str | None) -> tuple
         topics=tuple(body.topics) if body.topics else None,
         history=history,
         kg_version=body.kg_version or version,
+        kg_exact=body.kg_version_exact or exact,
         max_tokens=body.max_completion_tokens or body.max_tokens,
         stop=body.stops,
     )

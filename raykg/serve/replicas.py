@@ -23,14 +23,18 @@ from dataclasses import dataclass, field
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
+from raykg.serve.followed import parse_version
 from raykg.serve.refusal import Refused
+from raykg.serve.scrape import replica_numbers
+from raykg.serve.tracing import begin as begin_tracing
+from raykg.serve.tracing import joined, lasted
 
 if TYPE_CHECKING:
     from raykg.answer.continuous import Work
     from raykg.answer.question import Question
     from raykg.kg.linking import Linker
     from raykg.serve.completions import Piece, WritingSettings
-    from raykg.serve.hosted import Hosted
+    from raykg.serve.hosted import Hosted, State
     from raykg.serve.serve_config import ServeConfig
     from raykg.serve.sharing import Base
 
@@ -47,7 +51,9 @@ class Ask:
     topics: tuple[str, ...] | None = None
     history: tuple[Mapping[str, Any], ...] = ()  # role, content and, of an assistant, the answer record, the oldest turn first
     kg_version: str | None = None
+    kg_exact: str | None = None  # the state of the graph that it must be, neither older nor newer
     weights: str | None = None  # the first digits of the hash that the model must have
+    trace: str | None = None  # W3C's traceparent, where the request is traced
     max_tokens: int | None = None  # of the answer's text
     stop: tuple[str, ...] = ()
     asked: float = field(default_factory=time.time)
@@ -72,6 +78,7 @@ class Continue:
     settings: WritingSettings
     model: str | None = None
     weights: str | None = None
+    trace: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,6 +109,7 @@ class Answerer:
         from raykg.serve.serve_config import ServeConfig
 
         self.cfg: ServeConfig = from_dict(ServeConfig, settings)
+        begin_tracing(self.cfg.tracing, f"model {name or 'adapters'}")
         size = self.cfg.replicas
         os.environ["OMP_NUM_THREADS"] = str(size.threads)
         self.library = Library(self.cfg, name, base)
@@ -134,8 +142,9 @@ class Answerer:
             hosted = self.library.find(ask.model)
             hosted.check(ask.weights, ask.strategy)
             await hosted.graph.reach(ask.kg_version)
+            at = None if ask.kg_exact is None else await hosted.graph.at(ask.kg_exact)
             await self._take(hosted)
-            answering = self._pool.submit(self._answer, hosted, ask, work)
+            answering = self._pool.submit(self._answer, hosted, ask, work, at)
             answering.add_done_callback(lambda _: self.library.give_back(hosted))  # also where it never begins
             return await asyncio.wrap_future(answering)
         except Refused as refused:
@@ -162,7 +171,7 @@ class Answerer:
         done = hosted.generator.submit(writing.lines)
         done.add_done_callback(lambda _: self.library.give_back(hosted))  # when the last line has left the batch
         done.add_done_callback(lambda _: tell(None))
-        written = 0
+        written, since = 0, time.time()
         try:
             while (pieces := await told.get()) is not None:
                 written += len(pieces)
@@ -171,6 +180,7 @@ class Answerer:
         finally:
             for line in writing.lines:
                 line.abandoned = True
+            lasted("complete", since, asked.trace, tokens=written)
 
     async def describe(self, name: str | None = None) -> dict[str, Any] | Refused:
         """Return what `/v1/models` says of a model, and how busy the replica is."""
@@ -194,6 +204,18 @@ class Answerer:
         refusal = self.library.refused.get(hosted.name)
         return found if refusal is None else found | {"refused": refusal}
 
+    async def numbers(self) -> dict[str, Any]:
+        """Return what `/metrics` says of this replica."""
+        computed, known = self.library.engine.prompt_reads
+        states = [parse_version(hosted.graph.version)[1] for hosted in self.library.models.values()]
+        return replica_numbers(
+            questions=self.questions,
+            steps=self.library.engine.steps,
+            prompt_tokens_computed=computed,
+            prompt_tokens_known=known,
+            sequence=min(states, default=0),
+        )
+
     async def _take(self, hosted: Hosted) -> None:
         """Have a model in memory until it is given back.
 
@@ -204,25 +226,25 @@ class Answerer:
             await self._near(hosted.name)
         await self.library.take(hosted)
 
-    def _answer(self, hosted: Hosted, ask: Ask, work: Work) -> Reply:
+    def _answer(self, hosted: Hosted, ask: Ask, work: Work, at: State | None) -> Reply:
         """Answer one question; in one of the threads for it."""
         started = time.time()
-        with hosted.generator.turn(work):
-            return self._answered(hosted, ask, started)
+        with joined(ask.trace, "answer", ask.asked, model=hosted.name, strategy=ask.strategy), hosted.generator.turn(work):
+            return self._answered(hosted, ask, started, at)
 
-    def _answered(self, hosted: Hosted, ask: Ask, started: float) -> Reply:
+    def _answered(self, hosted: Hosted, ask: Ask, started: float, at: State | None) -> Reply:
         from raykg.answer.record import record_of
 
         self.questions += 1
-        linker = hosted.graph.current()[1]  # before the strategy's graph: a newer graph has all nodes of an older linker
-        chosen = hosted.strategy(ask.strategy)
+        linker = (at or hosted.graph.current())[1]  # before the strategy's graph: a newer graph has all nodes of an older linker
+        chosen = hosted.strategy(ask.strategy, at)
         question = _question(ask, linker)
         (answer,) = chosen.answer([question])
         now = time.time()
         timings = {"total": now - ask.asked, "waited": started - ask.asked, "answer": now - started}
         model = {"name": hosted.name, "identity": hosted.identity}
         record = record_of(question, answer, chosen.graph, model, {name: round(value, 6) for name, value in timings.items()})
-        if answer.proposals:
+        if answer.proposals and at is None:  # what an older state lacked may be there now
             try:
                 hosted.graph.propose([(ask, answer)], hosted.name)
             except Exception:

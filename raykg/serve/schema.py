@@ -106,6 +106,7 @@ class ChatRequest(_Shared):
     strategy: _Name | None = Field(None, description="How to answer; an extension of OpenAI's request.")
     topics: _Topics | None = Field(None, description="Names that the question is about; an extension of OpenAI's request.")
     kg_version: _Name | None = Field(None, description="The graph's version that the answer must have, or a later one; an extension.")
+    kg_version_exact: _Name | None = Field(None, description="The graph's version that the answer must have, and no other; an extension.")
 
 
 class CompletionRequest(_Shared):
@@ -148,3 +149,4 @@ class AnswerRequest(_Request):
     topics: _Topics | None = None
     history: list[HistoryTurn] | None = None
     kg_version: _Name | None = None
+    kg_version_exact: _Name | None = None
