@@ -1,4 +1,4 @@
-"""What a request brings to a replica, a state of the graph and a trace, and the numbers that it leaves. The model is a table, the rest real."""
+"""What a request brings to a replica, a state of the graph and a trace, and the numbers it leaves. The model is a table."""
 
 import asyncio
 from concurrent.futures import ThreadPoolExecutor
