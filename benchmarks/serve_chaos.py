@@ -1,7 +1,7 @@
 """The service under chaos: processes killed, configs changed, replicas let go, ten times the load, and each request is answered once.
 
-    python benchmarks/serve_chaos.py                                                    # 20,000 requests, some 12 minutes on 2 cores
-    python benchmarks/serve_chaos.py --requests 500 --kills 2 --updates 1 --downscales 1 --bursts 1
+    python benchmarks/serve_chaos.py                              # 20,000 requests; at some 20 a second, 2 cores need half an hour
+    python benchmarks/serve_chaos.py --requests 1200 --kills 3 --updates 1 --downscales 1 --bursts 1             # two and a half minutes
 
 Starts a Ray of its own (token authentication on) and the service of `raykg.serve.app:build` with a tiny random model, then sends requests
 from closed and open loops: single answers, batches, chats and streams, each with an idempotency key where its route takes one. Clients try
