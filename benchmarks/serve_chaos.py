@@ -37,6 +37,7 @@ if TYPE_CHECKING:
 _MEASURE = 0.05  # share of the requests by which the sustainable rate is measured, before anything is disturbed
 _QUIET = 0.25  # share of the requests after the last disturbance, for the memory of processes that nobody replaces
 _OVERLOAD = 10.0
+_BUSY = 40  # requests that are sent just before a process is killed
 _BETWEEN = 1.0  # seconds from one disturbance to the next
 _GUESS = 20.0  # seconds of a disturbance, until some are measured
 _SLOWEST = 2.0  # requests a second
@@ -133,7 +134,10 @@ class Run:
     async def _do(self, what: str, load: Load, sustainable: float, place: int) -> None:
         disturber = self.disturber
         if what.startswith("kill"):
+            busy = asyncio.ensure_future(load.burst(_BUSY / 0.2, 0.2))
+            await asyncio.sleep(0.3)  # now every process is in the middle of something
             self.happened.append(await asyncio.to_thread(disturber.kill, gateway=what.endswith("gateway")))
+            await busy
         elif what == "update":
             self.happened.append(await asyncio.to_thread(disturber.update, {"replicas": {"wait": 0.005 + 0.0001 * (place + 1)}}))
         elif what == "rollback":
