@@ -167,9 +167,8 @@ class Slicer:
 
     def _weights(self, table: pa.Table, kinds: NDArray[np.int64]) -> NDArray[np.int64]:
         """Return about how long each row's text will be, in characters: nothing is tokenised that other workers compute."""
-        written = pc.add(pc.utf8_length(table["question"]), pc.utf8_length(table["plan"])).to_numpy().astype(np.int64)
-        facts = _CHARACTERS * self.targets.facts_tokens
-        return np.where(kinds == READ, written + facts, written)
+        lengths: NDArray[np.int64] = pc.add(pc.utf8_length(table["question"]), pc.utf8_length(table["plan"])).to_numpy().astype(np.int64)
+        return lengths + np.where(kinds == READ, _CHARACTERS * self.targets.facts_tokens, 0)
 
     def __call__(self, block: Mapping[str, NDArray[np.int64]]) -> pa.Table:
         """Tokenise the steps `block["id"]`: what a Ray Data task runs."""
