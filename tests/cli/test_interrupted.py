@@ -14,7 +14,12 @@ from raykg.train.run_folder import read_metrics
 from tests.graphs import film_graph
 
 STEPS = 400
-MAIN = "import sys; from raykg.cli.main import main; main(sys.argv[1:])"
+MAIN = """
+import signal, sys
+signal.signal(signal.SIGINT, signal.default_int_handler)  # tests that run in the background inherit that it is ignored
+from raykg.cli.main import main
+main(sys.argv[1:])
+"""
 
 
 def started(folder: Path) -> subprocess.Popen[str]:

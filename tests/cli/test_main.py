@@ -162,7 +162,11 @@ def test_ctrl_c_is_exit_code_130_with_a_hint(capsys, pretend, resumes, hint):
         time.sleep(5)
 
     pretend("pretend", command, resumes)
-    code, _, err = run(capsys, "pretend")
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)  # tests that run in the background inherit that it is ignored
+    try:
+        code, _, err = run(capsys, "pretend")
+    finally:
+        signal.signal(signal.SIGINT, before)
     assert code == 130 and "stopped by Ctrl-C" in err and hint in err
     assert "Traceback" not in err
 
