@@ -168,10 +168,10 @@ def test_edits_reach_every_process_and_survive_the_owners_death(tmp_path, films,
                 assert f"g{number}" in await there.genres.remote(version)
             then, found = await there.genres_at.remote(f"{films.version}+7")
             assert then == f"{films.version}+7" and "g6" in found and "g7" not in found, "an older state, in the other process"
-            for base in ("0" * 16, "nonsense"):
-                with pytest.raises(Refused, match="is none of this graph") as refused:
+            for base, status, message in (("0" * 16, 409, "is none of this graph"), ("nonsense", 400, "is no version of a graph")):
+                with pytest.raises(Refused, match=message) as refused:
                     await here.reach(f"{base}+1")
-                assert refused.value.status == 409
+                assert refused.value.status == status
             with pytest.raises(Refused, match="is not here yet"):
                 await here.at_least(10**6, 0.1)
             pid = (await here._owner.describe.remote())["pid"]
