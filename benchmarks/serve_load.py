@@ -116,7 +116,7 @@ def about_few(run: Path, count: int, films: int) -> list[str]:
         row
         for folder in sorted((run / "questions").glob("test-*"))
         for row in QuestionSet.open(folder).to_table().to_pylist()
-        if row["kind"] == "path" and row["hops"] == 1 and " > " in row["plan"] and row["topics"][0] in row["question"]
+        if row["kind"] == "1-hop" and " > " in row["plan"] and row["topics"][0] in row["question"]
     ]
     names = list(dict.fromkeys(row["topics"][0] for row in rows))[:films]
     asked = [row["question"].replace(row["topics"][0], name) for name in names for row in rows]
