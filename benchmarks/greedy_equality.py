@@ -90,7 +90,7 @@ def continuously(
     with ThreadPoolExecutor(given.threads) as pool:
         written = list(pool.map(write, prompts))
     seconds = time.perf_counter() - started
-    reads = generator.prompt_reads
+    reads = generator.engine.prompt_reads
     generator.close()
     return written, seconds, reads
 

@@ -106,10 +106,13 @@ class Engine:
             AbandonedError: it was abandoned before its turn came.
         """
         self._mine.work = work
-        with self.turns:
-            if work is not None and work.abandoned:
-                raise AbandonedError("nobody waits for this answer any more")
-            yield
+        try:
+            with self.turns:
+                if work is not None and work.abandoned:
+                    raise AbandonedError("nobody waits for this answer any more")
+                yield
+        finally:
+            self._mine.work = None  # the thread's next texts are somebody else's
 
     def submit(self, lines: Sequence[Line]) -> Future[None]:
         """Let lines be written; the future is done when all have ended, or raises what a step of theirs raised."""
@@ -264,16 +267,6 @@ class ContinuousGenerator(Generator):
     def close(self) -> None:
         """End the engine's thread; who waits gets an `AbandonedError`."""
         self.engine.close()
-
-    @property
-    def steps(self) -> int:
-        """How often the model ran, for all adapters."""
-        return self.engine.steps
-
-    @property
-    def prompt_reads(self) -> tuple[int, int]:
-        """How many prompt tokens were computed for all adapters, and how many were known from before."""
-        return self.engine.prompt_reads
 
 
 class Turns:

@@ -15,6 +15,7 @@ text's own first token. Rounding can only decide near-ties.
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any
@@ -27,8 +28,8 @@ if TYPE_CHECKING:
 _TRIM = 16  # padding that all rows have in common before it is cut off: cutting copies the cache
 
 
-class Line:
-    """A text in the making; the greedy one.
+class Line(ABC):
+    """A text in the making; it takes the best token unless it chooses otherwise.
 
     Attributes:
         prompt: token ids, at least one.
@@ -53,9 +54,9 @@ class Line:
         """
         return best
 
+    @abstractmethod
     def wrote(self, token: int, probability: float) -> bool:
         """Take note of the next token and its probability among all; return whether the text ends with it."""
-        raise NotImplementedError
 
 
 class Decoder:

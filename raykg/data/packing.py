@@ -4,7 +4,7 @@
     arrays = pack(examples.select(parts[0]))        # input_ids, position_ids and labels, each [1, tokens]
 
 Positions begin at 0 with every row, by which transformers tells the rows apart: a token attends to those of its own row alone, so the loss
-is that of padded rows. Padded micro-batches of questions are for a third padding, on which a CPU spends its time like on any token.
+is that of padded rows. Eight questions padded to the longest one are for a third padding, on which a CPU spends its time as on any token.
 
 Source: packing without cross-contamination, Krell et al. 2021, arXiv 2107.02027, section 3.2.
 """

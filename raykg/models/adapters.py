@@ -4,7 +4,8 @@ Paper: S-LoRA: Serving Thousands of Concurrent LoRA Adapters, MLSys 2024, arXiv 
 
 A layer with adapter i computes W x + B_i A_i x. Here the A of all adapters lie below each other in one matrix and their B side by side in
 another, so a batch of any mixture costs two small products a layer, W x + B (m * A x), where m leaves each row the numbers of its own
-adapter. PEFT's `adapter_names` computes the same with a loop over the adapters in each layer.
+adapter. PEFT's `adapter_names` computes the same with a loop over the adapters in each layer, and leaves its hooks on the model where a
+step raises, so that the next step would run with the adapters of this one.
 
     model = AdaptedModel(load_model(folder))
     model.add("films", read_adapter(announced(run / "model" / "adapter")))

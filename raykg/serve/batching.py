@@ -1,18 +1,20 @@
 """Dynamic batching: what waits while a replica is busy is answered together as soon as it is free.
 
-    calls = BatchedCalls(run, size=16, wait=0.005)
-    answer = await calls.call("plan_execute", question)      # run("plan_execute", [question, ...]) in the replica's one thread
+    calls = BatchedCalls(run, size=32, wait=0.002)
+    vector = await calls.call(text)      # run([text, ...]) in the replica's one thread
+
+For models that answer in one pass, such as that of embeddings; what is written token by token has `raykg.answer.continuous`.
 
 `serve.batch` closes a batch when its wait is over even if the one before still runs, so under load its batches are those of 5 milliseconds'
-arrivals and stand in line; here a batch is made at the moment when it can run. Calls of one key go together, the oldest call's key first. A
-call whose caller has gone is dropped before it costs anything.
+arrivals and stand in line; here a batch is made at the moment when it can run. A call whose caller has gone is dropped before it costs
+anything.
 """
 
 from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import Callable, Hashable, Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import Executor
 from dataclasses import dataclass
 from typing import Any, Generic, TypeVar
@@ -23,7 +25,6 @@ Answered = TypeVar("Answered")
 
 @dataclass(slots=True)
 class _Call(Generic[Asked]):
-    key: Hashable
     asked: Asked
     answer: asyncio.Future[Any]
 
@@ -31,14 +32,14 @@ class _Call(Generic[Asked]):
 class BatchedCalls(Generic[Asked, Answered]):
     """Collects calls into batches; belongs to one event loop.
 
-    Abilities: keys that may not be mixed; callers that leave; an error reaches only the call that is to blame.
+    Abilities: callers that leave; an error reaches only the call that is to blame.
     Not supported: a bound of its own on what waits, which is Serve's `max_ongoing_requests`.
     """
 
     def __init__(
-        self, run: Callable[[Any, Sequence[Asked]], Sequence[Answered]], *, size: int, wait: float, executor: Executor | None = None
+        self, run: Callable[[Sequence[Asked]], Sequence[Answered]], *, size: int, wait: float, executor: Executor | None = None
     ) -> None:
-        """Name what answers a batch of one key; it runs in the executor, one batch at a time."""
+        """Name what answers a batch; it runs in the executor, one batch at a time."""
         self._run = run
         self._size = size
         self._wait = wait
@@ -49,13 +50,13 @@ class BatchedCalls(Generic[Asked, Answered]):
         self.batches = 0
         self.calls = 0
 
-    async def call(self, key: Hashable, asked: Asked) -> Answered:
+    async def call(self, asked: Asked) -> Answered:
         """Return the answer to one call; raises what its batch raised."""
         running = asyncio.get_running_loop()
         if self._loop is None or self._loop.done():
             self._arrived = asyncio.Event()  # one that was waited for belongs to its event loop
             self._loop = running.create_task(self._work())
-        call = _Call(key, asked, running.create_future())
+        call = _Call(asked, running.create_future())
         self._waiting.append(call)
         self._arrived.set()
         answer: Answered = await call.answer
@@ -77,7 +78,7 @@ class BatchedCalls(Generic[Asked, Answered]):
     async def _answer(self, batch: list[_Call[Asked]]) -> None:
         loop = asyncio.get_running_loop()
         try:
-            answers = await loop.run_in_executor(self._executor, self._run, batch[0].key, [call.asked for call in batch])
+            answers = await loop.run_in_executor(self._executor, self._run, [call.asked for call in batch])
         except Exception as error:
             if len(batch) > 1:  # one of them is to blame: the others do not pay for it
                 for call in batch:
@@ -90,9 +91,7 @@ class BatchedCalls(Generic[Asked, Answered]):
                 call.answer.set_result(answer)
 
     def _next_batch(self) -> list[_Call[Asked]]:
-        """Take the oldest call and those of its key, in order; the others keep their places."""
+        """Take the oldest calls whose callers still wait; the others keep their places."""
         alive = [call for call in self._waiting if not call.answer.done()]
-        mine = [call for call in alive if call.key == alive[0].key][: self._size]
-        taken = set(map(id, mine))
-        self._waiting = deque(call for call in alive if id(call) not in taken)
-        return mine
+        self._waiting = deque(alive[self._size :])
+        return alive[: self._size]

@@ -58,10 +58,10 @@ class Embedder:
         """Return one vector for each text, and the number of tokens read."""
         import asyncio
 
-        found = await asyncio.gather(*(self._calls.call("", text) for text in texts))
+        found = await asyncio.gather(*(self._calls.call(text) for text in texts))
         return [vector for vector, _ in found], sum(tokens for _, tokens in found)
 
-    def _batch(self, _: str, texts: Sequence[str]) -> list[tuple[list[float], int]]:
+    def _batch(self, texts: Sequence[str]) -> list[tuple[list[float], int]]:
         import torch
 
         inputs = self._tokenizer(list(texts), padding=True, truncation=True, max_length=_TOKENS, return_tensors="pt")

@@ -15,16 +15,16 @@ def batched(run, size=4, wait=0.0):
 def test_what_waits_while_one_runs_goes_together():
     batches = []
 
-    def run(key, asked):
+    def run(asked):
         batches.append(list(asked))
         time.sleep(0.05)
         return [one * 10 for one in asked]
 
     async def main():
         calls = batched(run)
-        first = asyncio.ensure_future(calls.call("a", 0))
+        first = asyncio.ensure_future(calls.call(0))
         await asyncio.sleep(0.02)
-        rest = await asyncio.gather(*(calls.call("a", number) for number in range(1, 7)))
+        rest = await asyncio.gather(*(calls.call(number) for number in range(1, 7)))
         return [await first, *rest], calls
 
     found, calls = asyncio.run(main())
@@ -33,50 +33,35 @@ def test_what_waits_while_one_runs_goes_together():
     assert (calls.batches, calls.calls) == (3, 7)
 
 
-def test_keys_are_not_mixed_and_the_oldest_goes_first():
-    batches = []
-
-    def run(key, asked):
-        batches.append((key, list(asked)))
-        return list(asked)
-
-    async def main():
-        calls = batched(run, wait=0.02)
-        await asyncio.gather(*(calls.call(key, place) for place, key in enumerate("abaabb")))
-
-    asyncio.run(main())
-    assert batches == [("a", [0, 2, 3]), ("b", [1, 4, 5])]
-
-
 def test_an_error_reaches_only_the_call_that_is_to_blame():
-    def run(key, asked):
-        if 3 in asked or key == "bad":
+    def run(asked):
+        if 3 in asked:
             raise ValueError("no")
         return list(asked)
 
     async def main():
         calls = batched(run, wait=0.02)
-        found = await asyncio.gather(*(calls.call("good", number) for number in (1, 2, 3)), calls.call("bad", 4), return_exceptions=True)
-        return found, await calls.call("good", 5)
+        found = await asyncio.gather(*(calls.call(number) for number in (1, 2, 3)), return_exceptions=True)
+        return found, await calls.call(5)
 
-    (*good, blamed, other), after = asyncio.run(main())
-    assert isinstance(blamed, ValueError) and isinstance(other, ValueError) and (good, after) == ([1, 2], 5)
+    (*good, blamed), after = asyncio.run(main())
+    assert isinstance(blamed, ValueError) and (good, after) == ([1, 2], 5)
 
 
 def test_a_caller_that_left_costs_nothing():
     asked_of_it = []
 
-    def run(key, asked):
+    def run(asked):
         asked_of_it.extend(asked)
         time.sleep(0.05)
         return list(asked)
 
     async def main():
         calls = batched(run)
-        first = asyncio.ensure_future(calls.call("a", 0))
+        first = asyncio.ensure_future(calls.call(0))
         await asyncio.sleep(0.02)
-        leaving = asyncio.ensure_future(calls.call("a", 1))
-        staying = asyncio.ensure_future(calls.call("a", 2))
+        leaving = asyncio.ensure_future(calls.call(1))
+        staying = asyncio.ensure_future(calls.call(2))
         await asyncio.sleep(0)
         leaving.cancel()
         assert (await first, await staying) == (0, 2)
@@ -90,7 +75,7 @@ def test_a_caller_that_left_costs_nothing():
 def test_one_batch_runs_at_a_time_and_the_loop_stays_free():
     running = threading.Semaphore(1)
 
-    def run(key, asked):
+    def run(asked):
         assert running.acquire(blocking=False)
         time.sleep(0.02)
         running.release()
@@ -107,7 +92,7 @@ def test_one_batch_runs_at_a_time_and_the_loop_stays_free():
                 ticks += 1
 
         ticking = asyncio.ensure_future(tick())
-        await asyncio.gather(*(calls.call("a", number) for number in range(10)))
+        await asyncio.gather(*(calls.call(number) for number in range(10)))
         ticking.cancel()
         return ticks
 
@@ -115,9 +100,9 @@ def test_one_batch_runs_at_a_time_and_the_loop_stays_free():
 
 
 def test_another_event_loop_may_go_on():
-    calls = batched(lambda key, asked: list(asked))
+    calls = batched(lambda asked: list(asked))
     for number in range(3):
-        assert asyncio.run(calls.call("a", number)) == number
+        assert asyncio.run(calls.call(number)) == number
         assert calls._loop.done() and (calls._loop.cancelled() or calls._loop.exception() is None)
 
 
@@ -125,11 +110,11 @@ def test_a_free_replica_waits_a_moment_for_more():
     batches = []
 
     async def main():
-        calls = batched(lambda key, asked: batches.append(len(asked)) or list(asked), wait=0.1)
+        calls = batched(lambda asked: batches.append(len(asked)) or list(asked), wait=0.1)
 
         async def later(number):
             await asyncio.sleep(0.01 * number)
-            return await calls.call("a", number)
+            return await calls.call(number)
 
         await asyncio.gather(*map(later, range(4)))
 
