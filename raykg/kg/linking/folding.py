@@ -18,6 +18,7 @@ _LETTERS = {  # letters that have no decomposition
 }  # fmt: skip
 _DROPPED = "'’ʼʻ`´‘"  # inside words: O'Brien, Na'vi
 _DROPPED_PATTERN = "[" + _DROPPED + r"\p{Mn}]+"
+_BOUND = ("Mn", "Me", "Cf")  # belong to the symbol before them: variation selectors, joiners
 _SEPARATORS = r"[^\p{L}\p{N}\p{M}]+"
 
 
@@ -57,6 +58,32 @@ def fold_with_places(text: str) -> tuple[str, list[int]]:
         letters.pop()
         places.pop()
     return "".join(letters), places
+
+
+def symbol_stretches(text: str) -> list[tuple[int, int]]:
+    """Return the places of stretches that fold to nothing and may be a name all the same: emoji and other symbols beyond ASCII.
+
+    Marks around a stretch are not of it: the question mark after an emoji. ASCII's own symbols stand in too many texts to be names.
+    """
+    if text.isascii():
+        return []
+    found = []
+    begin = None
+    for place, character in enumerate(f"{text} "):
+        lost = not character.isspace() and not _fold_character(character).strip()
+        if lost and begin is None:
+            begin = place
+        elif not lost and begin is not None:
+            own = [at for at in range(begin, place) if _is_symbol(text[at])]
+            if any(not text[at].isascii() for at in own):
+                end = next(at for at in range(place, begin, -1) if _is_symbol(text[at - 1]) or unicodedata.category(text[at - 1]) in _BOUND)
+                found.append((own[0], end))
+            begin = None
+    return found
+
+
+def _is_symbol(character: str) -> bool:
+    return unicodedata.category(character)[0] == "S" and character not in _DROPPED
 
 
 @lru_cache(maxsize=4096)

@@ -2,7 +2,7 @@
 
 A question's words are walked from each start through the sorted names of the graph, which lie mapped in memory: a stretch is followed only
 as long as some name begins with it. Of overlapping names the longest wins. A name of question words alone ("What", "It", the film "Who")
-is kept with a low score; so is a name that a longer one covers.
+is kept with a low score; so is a name that a longer one covers. A name of symbols alone, such as an emoji, is looked up as it stands.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, NamedTuple, Protocol
 
-from raykg.kg.linking.folding import fold_with_places
+from raykg.kg.linking.folding import fold_with_places, symbol_stretches, unfoldable
 from raykg.kg.linking.words import STOP_WORDS, likeness
 
 if TYPE_CHECKING:
@@ -107,7 +107,7 @@ def find_mentions(linker: Linker, question: str, limit: int) -> list[Mention]:
         if telling and not covered:
             taken[own] = [True] * (span.last - span.first + 1)
         found.append(_mention(linker, question, span.start, span.end, score))
-    found += _misspelt(linker, asked, taken, plain)
+    found += _symbols(linker, question) + _misspelt(linker, asked, taken, plain)
     found.sort(key=lambda mention: (-mention.score, mention.start, -mention.end))
     return found[:limit]
 
@@ -183,6 +183,16 @@ def _mention(linker: Linker, question: str, start: int, end: int, factor: float)
     candidates = linker.link(text.strip())
     score = factor * candidates[0].score if candidates else 0.0
     return Mention(start, end, text, candidates, round(score, 6))
+
+
+def _symbols(linker: Linker, question: str) -> list[Mention]:
+    """Return the names without a letter or digit: emoji."""
+    found = []
+    for start, end in symbol_stretches(question):
+        key = unfoldable(question[start:end])
+        if any(names.find(key) >= 0 for names in linker.names):
+            found.append(_mention(linker, question, start, end, 1.0))
+    return found
 
 
 def _misspelt(linker: Linker, asked: _Question, taken: list[bool], plain: frozenset[str]) -> list[Mention]:

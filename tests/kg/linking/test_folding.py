@@ -3,7 +3,7 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from raykg.kg.linking.folding import fold, fold_array, fold_with_places
+from raykg.kg.linking.folding import fold, fold_array, fold_with_places, symbol_stretches
 
 
 @pytest.mark.parametrize(
@@ -50,3 +50,18 @@ def test_places_point_at_the_letters_that_they_come_from():
     assert len(places) == len(folded)
     assert text[places[folded.index("amelie")] : places[folded.index("amelie") + 5] + 1] == "Amélie"
     assert places == sorted(places)
+
+
+@pytest.mark.parametrize(
+    ("text", "stretches"),
+    [
+        ("who is in 🎬?", ["🎬"]),
+        ("(🎬🎥) or «⚡»…", ["🎬🎥", "⚡"]),
+        ("I ❤️ Alien👩‍🎤!", ["❤️", "👩‍🎤"]),
+        ("which films cost €5, 5 €, or $5 + 3?", ["€", "€"]),
+        ("Amélie’s café… “quoted” — № 5 and 東京?", []),  # noqa: RUF001 - marks of several scripts
+        ("a + b = c $ ^_^ ???", []),
+    ],
+)
+def test_stretches_of_symbols_are_told_from_marks(text, stretches):
+    assert [text[start:end] for start, end in symbol_stretches(text)] == stretches

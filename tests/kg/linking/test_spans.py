@@ -111,3 +111,26 @@ def test_any_text_gives_mentions_that_stand_where_they_say(linker, question):
         assert question[mention.start : mention.end] == mention.text
         assert mention.candidates
         assert linker.mentions(question) == linker.mentions(question)
+
+
+@pytest.fixture(scope="module")
+def signs(tmp_path_factory):
+    """Return names of symbols alone, beside ordinary ones."""
+    triples = [(film, "directed_by", f"person {i}") for i, film in enumerate(["🎬", "👩‍🎤", "❤", "!!!", "$", "Alien"])]
+    return Linker(from_triples(tmp_path_factory.mktemp("signs"), triples))
+
+
+@pytest.mark.parametrize(
+    ("question", "found"),
+    [
+        ("who directed 🎬?", ["🎬"]),
+        ("is ❤️ older than Alien", ["❤️", "Alien"]),
+        ("who directed 👩‍🎤 and 👩?", ["👩‍🎤"]),
+        ("which film is 🎥?", []),
+        ("who directed Alien?! it cost $ 5!!!", ["Alien"]),
+    ],
+)
+def test_names_of_symbols_alone_are_found(signs, question, found):
+    mentions = signs.mentions(question)
+    assert sorted(mention.text for mention in mentions) == sorted(found)
+    assert all(question[mention.start : mention.end] == mention.text and mention.candidates[0].score >= 0.92 for mention in mentions)
