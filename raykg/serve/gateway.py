@@ -85,7 +85,7 @@ def make_app(cfg: ServeConfig, backend: Backend, graph: GraphInUse) -> FastAPI:
         title="raykg", version=__version__, summary="Answers that a knowledge graph proves.",
         docs_url=None, redoc_url=None, redirect_slashes=False, generate_unique_id_function=lambda route: route.name,
     )  # fmt: skip
-    done = Done(Path(cfg.storage) / "idempotency", cfg.limits.seconds)
+    done = Done(Path(cfg.storage) / "idempotency", cfg.limits.seconds, cfg.limits.kept_megabytes << 20)
     queries = SparqlPool(query_cache(), processes=cfg.graph.queries, budget=QueryBudget(seconds=cfg.graph.query_seconds))
     app.include_router(openai_routes(backend))
     app.include_router(completion_routes(backend))

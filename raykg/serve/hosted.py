@@ -66,6 +66,16 @@ class Hosted:
             self._made[name, at is None] = made
         return made[1]
 
+    def open(self) -> None:
+        """Make every strategy, so that what it reads is there before the first question: passages, a second model.
+
+        Raises:
+            AnswerError: one cannot be made.
+        """
+        self.graph.current()[1].link("a", 1)  # the linker's index is read at first use
+        for name in self.chosen:
+            self.strategy(name)
+
     def check(self, weights: str | None, strategy: str | None = None) -> None:
         """Refuse a request for other weights, or for a strategy that there is not.
 

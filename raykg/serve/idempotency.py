@@ -8,7 +8,11 @@
 
 A key's record is one file of lines: the hash of the body, then each result as it comes. While a request is being done its file is locked,
 so the same key does not run twice at a time, in whichever process; a process that dies gives up its lock, and leaves what it finished to
-the next try.
+the next try. A key under which nothing was answered leaves no file.
+
+Records are kept for a day after their last use. Where they would take more than `most_bytes`, those that nobody has used for longest go
+first, until a tenth is free. None goes that is in use or younger than ten minutes, the time in which clients try again: rather a new key is
+refused, for that a request is not done is told, and that it is done twice would not be.
 """
 
 from __future__ import annotations
@@ -28,38 +32,56 @@ from filelock import FileLock, Timeout
 from raykg.serve.refusal import Refused
 
 _KEPT = 24 * 3600.0  # seconds after the last use
+_YOUNG = 600.0  # seconds after the last use in which nothing is given up for want of room
+_FILES = 8192  # bytes that the two files of a record take at least, a block and an entry in the folder each
 _POLL = 0.05
-_SWEEP = 600.0
+_SWEEP = 600.0  # seconds from one look at all records to the next
+_LOOK_AGAIN = 5.0  # the same, where there is no room
+_ROOM = 0.1  # share of the bytes that is made free at a time
 
 
 class Done:
     """What was done, in a folder that all gateways see."""
 
-    def __init__(self, folder: Path, patience: float = 60.0) -> None:
-        """Name the folder; a request waits `patience` seconds for another one with its key."""
+    def __init__(self, folder: Path, patience: float = 60.0, most_bytes: int = 1 << 30) -> None:
+        """Name the folder and how much may be in it; a request waits `patience` seconds for another one with its key."""
         folder.mkdir(parents=True, exist_ok=True)
         self.folder = folder
         self.patience = patience
-        self._swept = 0.0
+        self.most_bytes = most_bytes
+        self._swept: float | None = None
+        self._sweeping = False
+        self._bytes = 0  # of all records, as the last look found
+        self._added = 0  # since then, by this process
+        self._full = False
 
     @asynccontextmanager
     async def doing(self, key: str, body: Any) -> AsyncIterator[Record]:  # noqa: ANN401 - JSON
         """Hold a key while its request is done.
 
         Raises:
-            Refused: with 409, another body came under this key, or its first request still runs.
+            Refused: with 409, another body came under this key, or its first request still runs; with 503, there is no room for a new key.
         """
-        self._sweep()
+        await self._tidy()
         name = hashlib.sha256(key.encode()).hexdigest()
-        lock = FileLock(self.folder / f"{name}.lock", thread_local=False)
+        file = self.folder / f"{name}.jsonl"
+        lock = FileLock(_lock_of(file), thread_local=False)
         await self._acquire(lock)
         try:
-            record = Record(self.folder / f"{name}.jsonl", hashlib.sha256(json.dumps(body, sort_keys=True).encode()).hexdigest())
+            if self._full and not file.exists():
+                message = "there is no room for another idempotency key: try again later, or ask without a key"
+                raise Refused(503, message, code="idempotency_store_full", retry=60.0)
+            record = Record(file, hashlib.sha256(json.dumps(body, sort_keys=True).encode()).hexdigest())
             try:
                 yield record
             finally:
                 record.close()
+                self._added += record.added + (_FILES if record.new else 0)
+                if not record.results:
+                    file.unlink(missing_ok=True)
         finally:
+            if not file.exists():
+                _lock_of(file).unlink(missing_ok=True)  # whoever waits for it sees that it is gone, and makes another one
             lock.release()
 
     async def _acquire(self, lock: FileLock) -> None:
@@ -74,16 +96,58 @@ class Done:
                     raise Refused(409, message, code="idempotency_key_in_use", retry=5.0) from None
                 await asyncio.sleep(_POLL)
 
-    def _sweep(self) -> None:
-        """Delete what nobody has asked for lately; at most every few minutes."""
-        if time.monotonic() - self._swept < _SWEEP and self._swept:
+    async def _tidy(self) -> None:
+        """Look at all records every few minutes, and where this process has filled much of the room since; delete what may go."""
+        since = float("inf") if self._swept is None else time.monotonic() - self._swept
+        filled = self._bytes + self._added > self.most_bytes or self._added > self.most_bytes / 16  # others fill it too
+        if self._sweeping or since < (_LOOK_AGAIN if filled or self._full else _SWEEP):
             return
-        self._swept = time.monotonic()
+        self._sweeping = True
+        try:
+            await asyncio.to_thread(self._sweep)
+        finally:
+            self._sweeping = False
+
+    def _sweep(self) -> None:
+        """Delete what nobody has asked for lately, and if that is not enough, what nobody has asked for longest."""
+        self._swept, self._added = time.monotonic(), 0
+        found = []
         for file in self.folder.glob("*.jsonl"):
             with suppress(OSError):
-                if time.time() - file.stat().st_mtime > _KEPT:
-                    file.unlink()
-                    file.with_suffix(".lock").unlink()
+                about = file.stat()
+                found.append((about.st_mtime, about.st_size + _FILES, file))
+        taken = sum(size for _, size, _ in found)
+        over = taken - (1.0 - _ROOM) * self.most_bytes if taken > self.most_bytes else 0.0
+        for used, size, file in sorted(found):
+            age = time.time() - used
+            if age <= _KEPT and (over <= 0 or age <= _YOUNG):
+                break  # the others are younger
+            if _dropped(file, used):
+                taken, over = taken - size, over - size
+        self._bytes, self._full = taken, taken > self.most_bytes
+
+
+def _lock_of(file: Path) -> Path:
+    return file.with_suffix(".lock")
+
+
+def _dropped(file: Path, used: float) -> bool:
+    """Delete a record unless it is in use, or has been since a moment; tell whether it is gone."""
+    lock = FileLock(_lock_of(file), thread_local=False)
+    try:
+        lock.acquire(blocking=False)
+    except Timeout:
+        return False
+    try:
+        if file.stat().st_mtime != used:
+            return False
+        file.unlink()
+        _lock_of(file).unlink()
+    except OSError:
+        return False
+    finally:
+        lock.release()
+    return True
 
 
 class Record:
@@ -91,6 +155,8 @@ class Record:
 
     Attributes:
         results: place in the request -> result.
+        new: whether the file was begun here.
+        added: bytes that were written here.
     """
 
     def __init__(self, file: Path, body: str) -> None:
@@ -100,7 +166,9 @@ class Record:
             Refused: with 409, the file is of another body.
         """
         self.results: dict[int, dict[str, Any]] = {}
+        self.added = 0
         lines = _lines(file)
+        self.new = not lines
         if lines and lines[0].get("body") != body:
             message = "this idempotency key was used with another body: take a new key for a new request"
             raise Refused(409, message, code="idempotency_key_reused")
@@ -123,9 +191,11 @@ class Record:
         self._stream.close()
 
     def _append(self, line: dict[str, Any]) -> None:
-        self._stream.write(json.dumps(line, ensure_ascii=False).encode() + b"\n")
+        written = json.dumps(line, ensure_ascii=False).encode() + b"\n"
+        self._stream.write(written)
         self._stream.flush()
         os.fsync(self._stream.fileno())
+        self.added += len(written)
 
 
 def _lines(file: Path) -> list[dict[str, Any]]:

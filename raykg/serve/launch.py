@@ -1,8 +1,9 @@
 """Starting and stopping a service on a Ray cluster, as `raykg serve` does.
 
-    start_ray(cfg, logs)
-    serving(cfg)            # returns when every replica is loaded
-    drained(cfg)            # lets running requests end, then stops Serve
+    cfg, hosted = checked(cfg)          # what can be wrong is said before Ray starts
+    start_ray(cfg, logs, hosted)
+    deployed = serving(cfg, hosted)     # returns when every replica is loaded
+    drained(cfg)                        # lets running requests end, then stops Serve
 
 Serve's proxies get the edge's middleware through Serve's own hook, an environment variable that they inherit from Serve's controller.
 """
@@ -16,11 +17,15 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from raykg.config.errors import RaykgError
-from raykg.config.load import to_dict
 from raykg.serve.edge import CALLBACK, CALLBACK_VARIABLE
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from ray.serve import Application
+
     from raykg.serve.serve_config import ServeConfig
+    from raykg.serve.sharing import Hosting
 
 APPLICATION = "raykg"
 _OBJECT_STORE = 256 << 20  # bytes; requests and answers are small
@@ -31,13 +36,30 @@ class ServiceError(RaykgError):
     """A service cannot start here: the port is taken, the replicas do not fit, or a model cannot be loaded."""
 
 
-def start_ray(cfg: ServeConfig, logs: Path) -> None:
+def checked(cfg: ServeConfig) -> tuple[ServeConfig, list[Hosting]]:
+    """Return a config with whole paths, and how its models are hosted, if they can be.
+
+    Raises:
+        RaykgError: a run or a file is not there, or is damaged; traces are asked for and cannot be sent.
+    """
+    from raykg.serve.app import check_models
+    from raykg.serve.paths import absolute
+    from raykg.serve.sharing import hostings
+    from raykg.serve.tracing import check
+
+    cfg = absolute(cfg)
+    check_models(cfg)
+    check(cfg.tracing)
+    return cfg, hostings(cfg)
+
+
+def start_ray(cfg: ServeConfig, logs: Path, hosted: Sequence[Hosting] | None = None) -> None:
     """Join the Ray of RAY_ADDRESS, or start one here with the logical CPUs that the replicas need; its token authentication stays on.
 
     Raises:
-        ServiceError: the Ray that is there has too few CPUs.
+        ServiceError: the Ray that is there has too few CPUs or GPUs.
     """
-    from raykg.serve.app import absolute
+    from raykg.serve.paths import absolute
     from raykg.serve.sharing import hostings
     from raykg.train.launch import quieten
 
@@ -45,8 +67,10 @@ def start_ray(cfg: ServeConfig, logs: Path) -> None:
     os.environ[CALLBACK_VARIABLE] = CALLBACK
     import ray
 
-    groups = len(hostings(absolute(cfg)))
-    needed = cfg.replicas.cpus * cfg.replicas.count * groups + 1.0  # one for the owner of a live graph
+    groups = len(hostings(absolute(cfg)) if hosted is None else hosted)
+    size = cfg.replicas
+    spare = 0 if size.surge is False else 1  # logical CPUs cost nothing: with them an update loads the new before the old goes
+    needed = size.cpus * (size.count + spare) * groups + 1.0  # one for the owner of a live graph
     if not ray.is_initialized():
         if os.environ.get("RAY_ADDRESS"):
             ray.init(log_to_driver=False, configure_logging=False)
@@ -58,16 +82,34 @@ def start_ray(cfg: ServeConfig, logs: Path) -> None:
                 configure_logging=False,
                 object_store_memory=_OBJECT_STORE,
             )
-    have = ray.cluster_resources().get("CPU", 0.0)  # type: ignore[no-untyped-call]
-    if have < needed - 1.0:
-        raise ServiceError(
-            f"replicas: {groups} models x {cfg.replicas.count} replicas x {cfg.replicas.cpus:g} CPUs = {needed - 1:g}, "
-            f"Ray has {have:g}: lower replicas.count or replicas.cpus"
-        )
+    check_room(cfg, groups)
 
 
-def serving(cfg: ServeConfig, *, name: str = APPLICATION) -> None:
-    """Start Serve, deploy the service, and return when every replica is loaded.
+def check_room(cfg: ServeConfig, groups: int) -> None:
+    """Refuse replicas that Ray has no place for, now or ever.
+
+    Args:
+        cfg: the service.
+        groups: its models, those that share replicas counted as one.
+
+    Raises:
+        ServiceError: with the arithmetic.
+    """
+    import ray
+
+    size, there = cfg.replicas, ray.cluster_resources()  # type: ignore[no-untyped-call]
+    of = "models" if not size.adapters else "groups of models that share replicas"
+    for key, each, unit in (("cpus", size.cpus, "CPU"), ("gpus", size.gpus, "GPU")):
+        needed, have = each * size.count * groups, there.get(unit, 0.0)
+        if have < needed:
+            raise ServiceError(
+                f"replicas: {groups} {of} x {size.count} replicas x {each:g} {unit}s = {needed:g}, "
+                f"Ray has {have:g}: lower replicas.count or replicas.{key}"
+            )
+
+
+def serving(cfg: ServeConfig, hosted: Sequence[Hosting] | None = None, *, name: str = APPLICATION) -> Application:
+    """Start Serve, deploy the service, and return what was deployed when every replica is loaded.
 
     Raises:
         ServiceError: the port is taken, or a replica could not be made; the message is its error's.
@@ -75,11 +117,10 @@ def serving(cfg: ServeConfig, *, name: str = APPLICATION) -> None:
     """
     from ray import serve
 
-    from raykg.serve.app import ServeArguments, build
-    from raykg.serve.tracing import check
+    from raykg.serve.app import application
 
-    check(cfg.tracing)
-    application = build(ServeArguments(settings=to_dict(cfg)))
+    if hosted is None:
+        cfg, hosted = checked(cfg)
     check_port(cfg)
     http = cfg.http
     serve.start(
@@ -91,24 +132,38 @@ def serving(cfg: ServeConfig, *, name: str = APPLICATION) -> None:
         logging_config={"encoding": "JSON", "enable_access_log": False, "logs_dir": str((Path(cfg.storage) / "logs").absolute())},
         controller_options={"runtime_env": {"env_vars": {CALLBACK_VARIABLE: CALLBACK}}},
     )  # fmt: skip
+    made = application(cfg, hosted)
     try:
-        serve.run(application, name=name, route_prefix="/")
+        run(made, name)
+    except ServiceError as error:
+        raise ServiceError(f"the service did not start: {error} (details in {Path(cfg.storage) / 'logs'})") from error
+    _wait_for_port(cfg)
+    return made
+
+
+def run(made: Application, name: str = APPLICATION, route_prefix: str = "/") -> None:
+    """Have Serve run an application, in the place of the one that it runs under this name, and return when all of its processes do.
+
+    Raises:
+        ServiceError: a process could not be made; the message is its error's.
+    """
+    from ray import serve
+
+    try:
+        serve.run(made, name=name, route_prefix=route_prefix)
     except RuntimeError as error:
         why = serve.status().applications.get(name)
         message = next((found.message for found in (why.deployments if why else {}).values() if "Error" in found.message), str(error))
         lines = [line.strip() for line in message.splitlines() if line.strip()]
-        raise ServiceError(
-            f"the service did not start: {lines[-1] if lines else error} (details in {Path(cfg.storage) / 'logs'})"
-        ) from error
-    _wait_for_port(cfg)
+        raise ServiceError(str(lines[-1] if lines else error)) from error
 
 
 def drained(cfg: ServeConfig, *, name: str = APPLICATION) -> None:
     """Stop the service: no new requests, running ones end, then Serve goes and the live graph's owner, whose log is complete."""
     from ray import serve
 
-    from raykg.serve.app import absolute
     from raykg.serve.graph_owner import end_owner
+    from raykg.serve.paths import absolute
 
     serve.delete(name)
     serve.shutdown()  # type: ignore[no-untyped-call]
@@ -130,7 +185,10 @@ def check_port(cfg: ServeConfig) -> None:
             probe.bind((cfg.http.host, cfg.http.port))
         except OSError as error:
             where = f"{cfg.http.host}:{cfg.http.port}"
-            raise ServiceError(f"http.port ({cfg.http.port}): cannot listen at {where} ({error.strerror}): set another port") from error
+            raise ServiceError(
+                f"http.port ({cfg.http.port}): cannot listen at {where} ({error.strerror}): set another port, or with --update "
+                "let the service that runs there go by this config"
+            ) from error
 
 
 def address_of(cfg: ServeConfig) -> str:
@@ -147,7 +205,7 @@ def first_words(cfg: ServeConfig) -> str:
     return (
         f"ready: {address} (OpenAI's clients: base_url={address}/v1)\n"
         f"try:   curl {address}/v1/chat/completions{key} -H 'Content-Type: application/json' -d '{question}'\n"
-        "stop:  Ctrl-C"
+        "stop:  Ctrl-C (to change the config without a stop: the same command with --update)"
     )
 
 

@@ -175,7 +175,7 @@ class Library:
             self.give_back(hosted)
         else:
             read_adapter(said)
-        hosted.graph.current()[1].link("a", 1)  # the linker's index is read at first use
+        hosted.open()
         return hosted
 
     def _load_alone(self, name: str) -> None:
@@ -187,9 +187,10 @@ class Library:
         self.engine = self._engine(opened.model)
         generator = ContinuousGenerator(opened.model, opened.tokenizer, engine=self.engine)
         graph = self._graph_of(open_saved(run), opened.graph)
-        self.models[name] = Hosted(name, run, opened.identity, opened.tokenizer, generator, graph, strategies(self.cfg, run))
-        graph.current()[1].link("a", 1)  # what is read at first use: the linker's index, the model's pages
-        generator.generate(["a"], 1)
+        hosted = Hosted(name, run, opened.identity, opened.tokenizer, generator, graph, strategies(self.cfg, run))
+        hosted.open()
+        generator.generate(["a"], 1)  # reads the model's pages
+        self.models[name] = hosted
 
     def _graph_of(self, saved: SavedModel, opened: KnowledgeGraph | None = None) -> GraphInUse:
         """Return the graph that a run answers from; those of one version share it.

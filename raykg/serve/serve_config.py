@@ -77,8 +77,10 @@ class ReplicasConfig:
     device: Text = "cpu"
     """A torch device, such as cuda."""
     dtype: Literal["auto", "float32", "bfloat16", "float16"] = "auto"
-    drain: PositiveFloat = 30.0
-    """Seconds that a replica which is to go has for the requests that it holds."""
+    drain: PositiveFloat = 60.0
+    """Seconds that a process which is to go has for the requests that it holds; with less than limits.seconds, updates may cut some off."""
+    surge: bool | None = None
+    """Whether an update loads a new replica before an old one goes, which takes room for one more; if not given, where Ray has the room."""
     gateways: PositiveInt = 1
     """Processes that speak HTTP; a key's limits hold for all of them together."""
 
@@ -111,6 +113,8 @@ class LimitsConfig:
     """Requests of one key; 0 is no limit. A key may have its own: `raykg keys create --per-minute`."""
     concurrent: NonNegativeInt = 64
     """Requests of one key at the same time; 0 is no limit."""
+    kept_megabytes: PositiveInt = 1024
+    """Disk for what was answered under idempotency keys; when it is full, what was used longest ago goes, but not within ten minutes."""
 
 
 @config

@@ -3,7 +3,7 @@ from pydantic import ValidationError
 
 from raykg.config.errors import RaykgError
 from raykg.config.load import from_dict
-from raykg.serve.app import ServeArguments, absolute, build, check_models
+from raykg.serve.app import ServeArguments, build, check_models
 from raykg.serve.serve_config import ServeConfig
 from tests.answer.runs import write_run
 from tests.serve.services import settings
@@ -54,14 +54,34 @@ def test_the_application_is_a_gateway_with_replicas_of_each_model(tmp_path):
     replica = models["films"]._bound_deployment
     assert (replica.num_replicas, replica.max_ongoing_requests, replica.max_queued_requests) == (3, 8, 16)
     assert replica._deployment_config.backpressure_config.retry_after_s == 1.0
+    assert (replica._deployment_config.health_check_period_s, replica._deployment_config.health_check_timeout_s) == (2.0, 30.0)
     assert gateway.init_args[2]._bound_deployment.name == "embeddings"
 
 
-def test_paths_mean_the_same_in_every_process(tmp_path, monkeypatch):
-    monkeypatch.chdir(tmp_path)
-    cfg = absolute(from_dict(ServeConfig, {"models": {"m": "runs/m"}, "keys": "k.json", "graph": {"storage": "s3://bucket/edits"}}))
-    assert (cfg.models["m"], cfg.keys, cfg.storage) == (str(tmp_path / "runs/m"), str(tmp_path / "k.json"), str(tmp_path / "serving"))
-    assert cfg.graph.storage == "s3://bucket/edits" and cfg.passages is None
+@pytest.mark.parametrize(
+    ("surge", "free", "percent"),
+    [
+        (True, {}, 33),
+        (False, {"CPU": 9.0}, 0),
+        (None, {"CPU": 2.0}, 33),
+        (None, {"CPU": 1.5}, 0),
+        (None, {"CPU": 2.0, "GPU": 1.0}, 33),
+    ],
+)
+def test_an_update_loads_the_new_before_the_old_goes_where_there_is_room(tmp_path, monkeypatch, surge, free, percent):
+    write_run(tmp_path)
+    plain = settings(tmp_path, replicas={"count": 3, "cpus": 1.0, "surge": surge})
+    plain["models"] = {name: str(tmp_path / "run") for name in ("films", "other")}
+    monkeypatch.setattr("ray.is_initialized", lambda: True)
+    monkeypatch.setattr("ray.available_resources", lambda: free)
+    gateway = build(ServeArguments(settings=plain))._bound_deployment
+    surges = [one._bound_deployment._deployment_config.max_surge_percent for one in gateway.init_args[1].values()]
+    assert surges == [percent, percent] and gateway._deployment_config.max_surge_percent == 100
+    plain["replicas"]["gpus"] = 1.0
+    monkeypatch.setattr("ray.available_resources", lambda: free | {"GPU": 1.0})
+    gateway = build(ServeArguments(settings=plain))._bound_deployment
+    surges = {one._bound_deployment._deployment_config.max_surge_percent for one in gateway.init_args[1].values()}
+    assert surges == {33 if surge else 0}, "two groups would need two GPUs"
 
 
 def test_models_that_no_replica_could_load_are_refused(tmp_path):

@@ -136,3 +136,81 @@ def test_keys_with_strange_characters_are_file_names_all_the_same(tmp_path):
         do(Done(tmp_path), key, "b", 1)
     assert len(list(tmp_path.glob("*.jsonl"))) == 5
     assert all("body" in json.loads(file.read_text().splitlines()[0]) for file in tmp_path.glob("*.jsonl"))
+
+
+def files(folder):
+    return sorted(file.suffix for file in folder.iterdir())
+
+
+def aged(folder, seconds):
+    """Make all records so old."""
+    for file in folder.glob("*.jsonl"):
+        os.utime(file, (time.time() - seconds, time.time() - seconds))
+
+
+def test_a_key_under_which_nothing_was_answered_leaves_nothing(tmp_path):
+    def fail(place):
+        raise Refused(503, "busy")
+
+    done = Done(tmp_path)
+    with pytest.raises(Refused, match="busy"):
+        do(done, "k", "b", 1, fail)
+    assert files(tmp_path) == []
+    assert do(done, "k", "another body", 1)[0] == [0] and files(tmp_path) == [".jsonl", ".lock"]
+
+
+def test_where_there_is_no_room_the_oldest_records_go(tmp_path):
+    done = Done(tmp_path, most_bytes=100_000)
+    for number in range(10):
+        do(done, f"k{number}", "b", 1)
+        aged(tmp_path, 700)
+    first = Done(tmp_path, most_bytes=100_000)
+    do(first, "k0", "b", 1)  # used again: it is young now
+    for number in range(10, 15):
+        do(first, f"k{number}", "b", 1)
+    assert len(list(tmp_path.glob("*.jsonl"))) == 15
+    assert do(Done(tmp_path, most_bytes=100_000), "k99", "b", 1)[0] == [0]
+    assert len(list(tmp_path.glob("*.jsonl"))) * 8192 < 100_000 and len(files(tmp_path)) == 2 * len(list(tmp_path.glob("*.jsonl")))
+    again = Done(tmp_path, most_bytes=100_000)
+    assert do(again, "k0", "b", 1)[0] == [] and do(again, "k14", "b", 1)[0] == [], "what is young stays"
+    assert do(again, "k1", "b", 1)[0] == [0], "what was used longest ago went"
+
+
+def test_a_new_key_is_refused_rather_than_a_young_one_given_up(tmp_path):
+    done = Done(tmp_path, most_bytes=50_000)
+    for number in range(7):
+        do(done, f"k{number}", "b", 1)
+    full = Done(tmp_path, most_bytes=50_000)
+    with pytest.raises(Refused) as refused:
+        do(full, "k7", "b", 1)
+    assert (refused.value.status, refused.value.code, refused.value.retry) == (503, "idempotency_store_full", 60.0)
+    for number in range(7):
+        assert do(full, f"k{number}", "b", 2)[0] == [1], "known keys go on"
+    assert len(files(tmp_path)) == 14, "a refusal leaves nothing"
+    aged(tmp_path, 700)
+    assert do(Done(tmp_path, most_bytes=50_000), "k7", "b", 1)[0] == [0]
+
+
+def test_what_fills_up_between_two_looks_is_seen(tmp_path, monkeypatch):
+    monkeypatch.setattr("raykg.serve.idempotency._LOOK_AGAIN", 0.0)
+    done = Done(tmp_path, most_bytes=100_000)
+    with pytest.raises(Refused, match="no room"):
+        for number in range(20):
+            do(done, f"k{number}", "b", 1, lambda place: {"text": "x" * 5000})
+    assert 6 <= number <= 9
+    aged(tmp_path, 700)
+    assert do(done, "k20", "b", 1)[0] == [0]
+
+
+def test_a_record_that_is_in_use_never_goes(tmp_path):
+    async def main():
+        async with Done(tmp_path, most_bytes=1).doing("k", "b") as record:
+            record.keep(0, {"a": 1})
+            aged(tmp_path, 90_000)
+            with pytest.raises(Refused, match="no room"):
+                async with Done(tmp_path, most_bytes=1).doing("other", "b"):
+                    pass
+            record.keep(1, {"a": 2})
+
+    asyncio.run(main())
+    assert do(Done(tmp_path), "k", "b", 2)[0] == []

@@ -3,6 +3,7 @@ import pytest
 from raykg.config.load import from_dict
 from raykg.serve.launch import ServiceError, address_of, first_words, start_ray
 from raykg.serve.serve_config import ServeConfig
+from raykg.serve.sharing import Base, Hosting
 from tests.conftest import LOGICAL_CPUS
 
 
@@ -36,3 +37,6 @@ def test_replicas_that_do_not_fit_are_refused_with_the_arithmetic(ray_session, t
         ServiceError, match=f"1 models x 9 replicas x 2 CPUs = 18, Ray has {LOGICAL_CPUS}: lower replicas.count or replicas.cpus"
     ):
         start_ray(cfg, tmp_path / "logs")
+    cfg = config(replicas={"count": 99, "cpus": 0.0, "gpus": 1.0, "adapters": 2})
+    with pytest.raises(ServiceError, match="1 groups of models that share replicas x 99 replicas x 1 GPUs = 99, .*replicas.gpus"):
+        start_ray(cfg, tmp_path / "logs", [Hosting("models-1234", {"films": "x", "books": "y"}, Base("tiny:llama", "1234"))])
