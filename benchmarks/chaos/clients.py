@@ -55,6 +55,8 @@ class Tally:
     """Route and key -> hash of the answer that the client got."""
     texts: dict[str, set[str]] = field(default_factory=dict)
     """Question -> the different answers to it."""
+    streaming: int = 0
+    """Streams that are in the middle of their text now."""
 
     @property
     def finished(self) -> int:
@@ -97,7 +99,7 @@ class Clients:
         if leaves:
             await self._leave(asked)
         while True:
-            attempt = await send(self.session, self.url, asked)
+            attempt = await send(self.session, self.url, asked, self._streams)
             if attempt.answer is not None:
                 self.tally.seconds.append(attempt.ended - began)
                 self._keep(asked, attempt)
@@ -136,6 +138,9 @@ class Clients:
             await asyncio.sleep(max(attempt.wait or 0.0, pause))
             pause = min(2 * pause, _LONGEST)
         self.tally.wrong.append(f"another body under {asked.key}: no answer")
+
+    def _streams(self, more: int) -> None:
+        self.tally.streaming += more
 
     def _keep(self, asked: Asked, attempt: Attempt) -> None:
         if asked.key is None or attempt.answer is None:

@@ -134,12 +134,12 @@ def _pids(role: str | None = None) -> set[int]:
     return {process.pid for found, process in own_processes() if found in wanted}
 
 
-def schedule(kills: int, updates: int, downscales: int, bursts: int, seed: int = 0) -> list[str]:
+def schedule(kills: int, updates: int, downscales: int, bursts: int, seed: int = 0, *, gateways: int | None = None) -> list[str]:
     """Return which disturbance comes when: all kinds mixed, a rollback after the last update.
 
-    Every third kill is a gateway's. A downscale is followed by scaling up again at once, as one disturbance.
+    Of the kills, `gateways` are a gateway's, every third by default. A downscale is followed by scaling up again at once.
     """
-    gateways = kills // 3
+    gateways = kills // 3 if gateways is None else gateways
     mixed = ["kill gateway"] * gateways + ["kill replica"] * (kills - gateways)
     mixed += ["update"] * updates + ["downscale"] * downscales + ["overload"] * bursts
     random.Random(seed).shuffle(mixed)

@@ -3,6 +3,7 @@
     load = Load(clients, requests=20_000)
     await asyncio.gather(load.closed(24), load.open(5.0), ...)     # until all are given out and finished
     await load.burst(rate=500, seconds=2)                          # meanwhile: ten times what the service can do
+    await load.streams(8)                                          # and long streams, for a kill to meet
 
 A closed loop sends its next request when it has its answer, an open loop sends at its pace whatever the service does.
 """
@@ -12,6 +13,7 @@ from __future__ import annotations
 import asyncio
 import random
 import time
+from collections.abc import Callable
 
 from .clients import Clients
 from .requests import Asked, chat
@@ -21,6 +23,7 @@ _WORDINGS = ("who directed {}?", "who starred in {}?", "when was {} released?", 
 _SHARES = {"answer": 0.60, "chat": 0.14, "chat stream": 0.10, "batch": 0.08, "text stream": 0.08}
 _BATCH = 4  # questions
 _TOKENS = 24  # of a streamed text
+_LONG = 480  # of one that is to be met by a kill: two seconds or more
 
 
 def make_request(number: int, dice: random.Random, prefix: str = "chaos") -> Asked:
@@ -35,6 +38,12 @@ def make_request(number: int, dice: random.Random, prefix: str = "chaos") -> Ask
         body = {"model": MODEL, "prompt": f"Q: {questions[0]}\nA:", "max_tokens": _TOKENS, "stream": True}
         return Asked(kind, body)
     return chat(MODEL, questions[0], stream=kind == "chat stream")
+
+
+def make_stream(number: int, dice: random.Random) -> Asked:
+    """Return a request for a text that is long enough to be in the middle of when something happens."""
+    question = dice.choice(_WORDINGS).format(film_title(dice.randrange(FILMS)))
+    return Asked("text stream", {"model": MODEL, "prompt": f"{number} {question}", "max_tokens": _LONG, "stream": True})
 
 
 class Load:
@@ -82,8 +91,15 @@ class Load:
                     return
                 group.create_task(self._clients.finish(asked))
 
-    def _next(self) -> Asked | None:
+    async def streams(self, count: int) -> None:
+        """Send so many long streams at once, and return when all of them are finished."""
+        async with asyncio.TaskGroup() as group:
+            for _ in range(count):
+                if (asked := self._next(make_stream)) is not None:
+                    group.create_task(self._clients.finish(asked))
+
+    def _next(self, make: Callable[[int, random.Random], Asked] = make_request) -> Asked | None:
         if self.given >= self.requests:
             return None
         self.given += 1
-        return make_request(self.given, self._dice)
+        return make(self.given, self._dice)

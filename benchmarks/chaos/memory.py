@@ -3,27 +3,35 @@
     watch = Watch(lambda: tally.finished)
     watch.look()                    # every few seconds
     for row in watch.rows(): ...    # one for each kind of process
+    watch.write(Path("memory.csv"))
 
 Resident memory is read from /proc (psutil). A process that is killed or replaced begins anew, so growth is measured on the process of a
-kind that lived longest, by least squares over the samples after its first minute.
+kind that lived longest, by least squares over the second half of its life, without its first minute: caches fill, a leak goes on. It is
+flat where it would grow, at that slope, by less than a tenth through all requests of the run.
 """
 
 from __future__ import annotations
 
+import csv
 import time
 from collections import defaultdict
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from pathlib import Path
 
 import psutil
 
 _MB = 1 << 20
 _WARM = 60.0  # seconds that a new process has for filling its caches
 _FEWEST = 8  # samples that a slope needs
+_LEAST = 200  # requests in which it is measured, and
+_SHARE = 0.02  # share of the run's: from fewer, one step of the allocator would be a leak of the whole run
+MOST = 0.10  # share by which a process may grow in the whole run
 ROLES = {
     "gateways": "ServeReplica:raykg:gateway",
     "replicas": "ServeReplica:raykg:model-",
     "graph owner": "ray::GraphOwner",
+    "account of limits": "ray::Ledger",
     "proxy": "ray::ProxyActor",
     "controller": "ray::ServeController",
 }
@@ -50,11 +58,16 @@ class Row:
     middle: float
     end: float
     seconds: float
-    """How long the process lived on which growth was measured."""
+    """How long the process lived that lived longest; growth is measured on it."""
     growth: float | None
     """MB for each 1,000 requests; None where no process lived long enough."""
     share: float | None
-    """Growth over the measured time, as a share of the process's memory."""
+    """Growth at that slope through all requests of the run, as a share of the process's memory."""
+
+    @property
+    def judged(self) -> str:
+        """What is to be said of it."""
+        return "too short to tell" if self.share is None else "grows" if self.share > MOST else "flat"
 
 
 def own_processes() -> Iterator[tuple[str, psutil.Process]]:
@@ -90,6 +103,14 @@ class Watch:
         """Return what each kind of process held."""
         return [self._row(role) for role in ROLES if self._samples[role]]
 
+    def write(self, file: Path) -> None:
+        """Write every sample, for whoever wants to see the curves."""
+        with file.open("w", newline="", encoding="utf-8") as stream:
+            table = csv.writer(stream)
+            table.writerow(("seconds", "finished", "role", "pid", "bytes"))
+            for role, samples in self._samples.items():
+                table.writerows((f"{sample.at:.1f}", sample.finished, role, sample.pid, sample.bytes) for sample in samples)
+
     def _row(self, role: str) -> Row:
         samples = self._samples[role]
         first, last = samples[0].at, samples[-1].at
@@ -98,13 +119,15 @@ class Watch:
         for sample in samples:
             lives[sample.pid].append(sample)
         longest = max(lives.values(), key=lambda life: life[-1].at - life[0].at)
-        settled = [sample for sample in longest if sample.at - longest[0].at > _WARM]
+        lived = longest[-1].at - longest[0].at
+        settled = [sample for sample in longest if sample.at - longest[0].at > max(_WARM, lived / 2)]
+        run = max(sample.finished for some in self._samples.values() for sample in some)
         growth = share = None
-        if len(settled) >= _FEWEST and settled[-1].finished > settled[0].finished:
+        if len(settled) >= _FEWEST and settled[-1].finished - settled[0].finished > max(_LEAST, _SHARE * run):
             slope = _slope([sample.finished for sample in settled], [float(sample.bytes) for sample in settled])
             growth = slope * 1000 / _MB
-            share = slope * (settled[-1].finished - settled[0].finished) / settled[0].bytes
-        return Row(role, len(lives), *moments, longest[-1].at - longest[0].at, growth, share)
+            share = slope * run / settled[0].bytes
+        return Row(role, len(lives), *moments, lived, growth, share)
 
 
 def _largest(samples: list[Sample], at: float) -> float:

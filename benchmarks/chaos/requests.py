@@ -12,6 +12,7 @@ from __future__ import annotations
 import hashlib
 import json
 import time
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -73,8 +74,15 @@ def chat(model: str, question: str, *, stream: bool) -> Asked:
     return Asked("chat stream" if stream else "chat", body)
 
 
-async def send(session: aiohttp.ClientSession, url: str, asked: Asked) -> Attempt:
-    """Send a request once; what goes wrong on the way is told by the attempt."""
+async def send(session: aiohttp.ClientSession, url: str, asked: Asked, streaming: Callable[[int], None] = lambda more: None) -> Attempt:
+    """Send a request once; what goes wrong on the way is told by the attempt.
+
+    Args:
+        session: through which it is sent.
+        url: the service.
+        asked: the request.
+        streaming: called with 1 when a stream's first event is there, and then with -1 when it has ended, in whatever way.
+    """
     attempt = Attempt()
     headers = {"Idempotency-Key": asked.key} if asked.key else {}
     try:
@@ -86,7 +94,7 @@ async def send(session: aiohttp.ClientSession, url: str, asked: Asked) -> Attemp
             if response.status != 200:
                 _refused(attempt, await response.read())
             elif asked.kind in STREAMS:
-                await _stream(attempt, response)
+                await _stream(attempt, response, streaming)
             else:
                 _whole(attempt, asked, await response.json())
     except aiohttp.ClientError as error:
@@ -133,25 +141,40 @@ def _whole(attempt: Attempt, asked: Asked, body: dict[str, Any]) -> None:
         attempt.text, attempt.answer = "\n".join(one["text"] for one in records), digest(records)
 
 
-async def _stream(attempt: Attempt, response: aiohttp.ClientResponse) -> None:
-    """Read a stream of events to its end."""
-    parts: list[str] = []
-    told = None
+async def _stream(attempt: Attempt, response: aiohttp.ClientResponse, streaming: Callable[[int], None]) -> None:
+    """Read a stream of events to its end, telling when it is in the middle."""
+    begun = False
     attempt.reason = "stream ended without [DONE]"
-    async for line in response.content:
-        if not line.startswith(b"data: "):
-            continue
-        if line.strip() == b"data: [DONE]":
-            text = "".join(parts)
-            if told is not None and told != text:
-                attempt.reason = "stream differs from its record"
+    try:
+        parts: list[str] = []
+        told: str | None = None
+        async for line in response.content:
+            if not line.startswith(b"data: "):
+                continue
+            if not begun:
+                begun = True
+                streaming(1)
+            over, told = _event(attempt, line[6:], parts, told)
+            if over:
                 return
+    finally:
+        if begun:
+            streaming(-1)
+
+
+def _event(attempt: Attempt, data: bytes, parts: list[str], told: str | None) -> tuple[bool, str | None]:
+    """Take one event; returns whether it was the last, and the text as the answer's record has it, once that is told."""
+    if data.strip() == b"[DONE]":
+        text = "".join(parts)
+        if told is not None and told != text:
+            attempt.reason = "stream differs from its record"
+        else:
             attempt.reason, attempt.text, attempt.answer = "", text, digest(text)
-            return
-        event = json.loads(line[6:])
-        if "error" in event:
-            attempt.reason = f"event {event['error']['code']}"
-            return
-        for choice in event.get("choices", ()):
-            parts.append(choice["delta"].get("content", "") if "delta" in choice else choice["text"])
-        told = event["raykg"]["text"] if "raykg" in event else told
+        return True, told
+    event = json.loads(data)
+    if "error" in event:
+        attempt.reason = f"event {event['error']['code']}"
+        return True, told
+    for choice in event.get("choices", ()):
+        parts.append(choice["delta"].get("content", "") if "delta" in choice else choice["text"])
+    return False, event["raykg"]["text"] if "raykg" in event else told

@@ -83,7 +83,7 @@ def write_service(folder: Path, port: int, replicas: int = 2, gateways: int = 2)
         "graph": {"storage": str(folder / "edits")},
         "replicas": {"count": replicas, "gateways": gateways, "batch": 16, "drain": 30.0},
         # So small that an overload meets both: a full queue (503) and one caller's most requests at a time (429).
-        "limits": {"waiting": 64, "concurrent": 160, "tokens": 128},
+        "limits": {"waiting": 64, "concurrent": 160, "tokens": 512},
         "http": {"port": port},
     }
     return from_dict(ServeConfig, plain)

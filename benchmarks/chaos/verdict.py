@@ -39,6 +39,8 @@ class Verdict:
     """Keys that were answered and have no complete record."""
     dropped: list[str] = field(default_factory=list)
     """Streams that broke though nothing was killed while they ran."""
+    met: int = 0
+    """Kills that broke a stream."""
     changed: int = 0
     """Questions with more than one answer."""
 
@@ -63,6 +65,7 @@ def judge(tally: Tally, happened: Iterable[Happened], records: Path) -> Verdict:
         elif digest([results[place] for place in sorted(results)]) != got:
             verdict.unlike.append(f"{path} {key}")
     kills = [one for one in happened if one.what.startswith("kill")]
+    verdict.met = sum(any(kill.touches(stream.began, stream.ended) for stream in tally.broken) for kill in kills)
     for stream in tally.broken:
         if not any(kill.touches(stream.began, stream.ended) for kill in kills):
             verdict.dropped.append(f"{stream.reason} after {stream.ended - stream.began:.1f} s")
@@ -90,6 +93,13 @@ def faults(tally: Tally, happened: Iterable[Happened], verdict: Verdict, rows: I
     return found
 
 
+def untested(verdict: Verdict, happened: Iterable[Happened], rows: Iterable[Row]) -> list[str]:
+    """Return which promises of a long run were not put to the test, so that it says nothing of them."""
+    killed = any(one.what.startswith("kill") for one in happened)
+    found = ["no kill broke a stream"] if killed and not verdict.met else []
+    return found + [f"memory of {row.role}: no process lived long enough to tell" for row in rows if row.share is None]
+
+
 def report(tally: Tally, happened: list[Happened], verdict: Verdict, rows: list[Row], seconds: float) -> str:
     """Return the tables."""
     lines = [f"requests answered      {tally.done.total():>8,}   in {seconds:.0f} s, {tally.done.total() / seconds:.1f} a second"]
@@ -102,18 +112,20 @@ def report(tally: Tally, happened: list[Happened], verdict: Verdict, rows: list[
     lines.append(f"questions with several answers{verdict.changed:>5,}")
     ended = Counter(stream.broken for stream in tally.broken)
     told = ", ".join(f"{count:,} by {how}" for how, count in ended.items()) or "none"
+    kills = sum(one.what.startswith("kill") for one in happened)
     lines.append(f"streams broken         {len(tally.broken):>8,}   ({told}); without a kill: {len(verdict.dropped)}")
+    lines.append(f"kills that broke one   {verdict.met:>8,}   of {kills}")
     lines += _seconds("until the answer", tally.seconds) + _seconds("until a refusal", tally.refusals)
     lines += ["", f"{'disturbance':<24}{'times':>6}{'whole again after: median s':>30}{'longest s':>12}"]
     by: dict[str, list[float]] = {}
     for one in happened:
         by.setdefault(one.what, []).append(one.ended - one.began)
     lines += [f"{what:<24}{len(took):>6}{statistics.median(took):>30.1f}{max(took):>12.1f}" for what, took in sorted(by.items())]
-    lines += ["", f"{'memory, MB':<14}{'processes':>10}{'begin':>9}{'middle':>9}{'end':>9}{'longest s':>11}{'per 1,000 requests':>20}"]
+    lines += ["", f"{'memory, MB':<18}{'processes':>10}{'begin':>9}{'middle':>9}{'end':>9}{'longest s':>11}{'per 1,000 requests':>20}"]
     for row in rows:
         growth = "-" if row.growth is None else f"{row.growth:+.2f}"
         sizes = "".join(f"{size:>9.1f}" for size in (row.begin, row.middle, row.end))
-        lines.append(f"{row.role:<14}{row.processes:>10}{sizes}{row.seconds:>11.0f}{growth:>20}")
+        lines.append(f"{row.role:<18}{row.processes:>10}{sizes}{row.seconds:>11.0f}{growth:>20}   {row.judged}")
     return "\n".join(lines)
 
 
