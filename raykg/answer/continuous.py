@@ -43,16 +43,24 @@ class Work:
     def __init__(self) -> None:
         self.abandoned = False
         self._lines: list[Line] = []
+        self._stop: Callable[[], object] = bool  # which does nothing
 
     def abandon(self) -> None:
         """Stop writing for this caller at the next step; who waits for its texts gets an `AbandonedError`."""
         self.abandoned = True
         for line in self._lines:
             line.abandoned = True
+        self._stop()
 
     def has(self, lines: Sequence[Line]) -> None:
         """Take note of the lines that are written for it now."""
         self._lines = list(lines)
+        if self.abandoned:
+            self.abandon()
+
+    def ends_by(self, stop: Callable[[], object]) -> None:
+        """Take note of what breaks off what somebody else writes for it now."""
+        self._stop = stop
         if self.abandoned:
             self.abandon()
 

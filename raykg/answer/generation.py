@@ -39,12 +39,13 @@ class Written(str):
     """A text that a model wrote.
 
     Attributes:
-        confidence: the mean probability of its tokens, the ending one among them, as the model saw them: no constraint changes it.
+        confidence: the mean probability of its tokens, the ending one among them, as the model saw them: no constraint changes it. None
+            where somebody else's engine wrote it and tells none.
     """
 
-    confidence: float
+    confidence: float | None
 
-    def __new__(cls, text: str = "", confidence: float = 0.0) -> Written:
+    def __new__(cls, text: str = "", confidence: float | None = 0.0) -> Written:
         """Return the text with its confidence."""
         written = super().__new__(cls, text)
         written.confidence = confidence
@@ -196,6 +197,12 @@ class Generator:
         return texts
 
     @property
+    def positions(self) -> int | None:
+        """How many tokens the model has places for; None where it does not say."""
+        found: int | None = getattr(self.model.config, "max_position_embeddings", None)
+        return found
+
+    @property
     def ends(self) -> frozenset[int]:
         """The tokens that end a text."""
         return self._ends
@@ -209,7 +216,7 @@ class Generator:
         encoded: list[list[int]] = self.tokenizer(list(prompts), add_special_tokens=False)["input_ids"] if prompts else []
         if not all(encoded):
             raise AnswerError(f"prompt {encoded.index([])} is empty: give a text")
-        limit = getattr(self.model.config, "max_position_embeddings", None)
+        limit = self.positions
         allowed = None if limit is None else limit - max_new_tokens
         if allowed is not None and allowed < 1:
             raise AnswerError(f"max_new_tokens ({max_new_tokens}) must be below the model's {limit} positions: a prompt needs room too")

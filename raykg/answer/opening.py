@@ -3,12 +3,15 @@
     opened = open_model(Path("runs/first"))
     answer = opened.strategy(chosen("raykg.answer.strategies", "plan_execute")).answer([Question("who directed Alien?")])[0]
 
+    opened = open_engine(Path("runs/first"), EngineConfig(endpoint="http://127.0.0.1:8001/v1"), "films")     # another engine writes
+
 `raykg ask`, evaluation and the service all come through here.
 """
 
 from __future__ import annotations
 
 import hashlib
+import json
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -17,7 +20,9 @@ from typing import TYPE_CHECKING, Any
 from raykg.answer.question import AnswerError
 
 if TYPE_CHECKING:
+    from raykg.answer.engine_config import EngineConfig
     from raykg.answer.generation import Generator
+    from raykg.answer.remote import RemoteGenerator
     from raykg.answer.strategies import Strategy
     from raykg.config.choice import Chosen
     from raykg.kg.graph import KnowledgeGraph
@@ -30,7 +35,9 @@ class OpenedModel:
     """A model with the graph it answers from.
 
     Attributes:
-        identity: what tells the model's weights from any other's: hashes of the base and of what was trained.
+        identity: what tells the model's weights from any other's: hashes of the base and of what was trained. Of an engine elsewhere only
+            its address and the model's name are known.
+        remote: what asks an engine elsewhere, where one writes in the model's place.
     """
 
     model: Any
@@ -38,6 +45,7 @@ class OpenedModel:
     graph: KnowledgeGraph
     identity: str
     batch: int = 32
+    remote: RemoteGenerator | None = None
 
     @cached_property
     def linker(self) -> Linker:
@@ -51,12 +59,20 @@ class OpenedModel:
         """Return the generator over the model."""
         from raykg.answer.generation import Generator
 
-        return Generator(self.model, self.tokenizer, self.batch)
+        return Generator(self.model, self.tokenizer, self.batch) if self.remote is None else self.remote
 
     def strategy(self, chosen: Chosen) -> Strategy:
-        """Return a strategy over this model and graph."""
+        """Return a strategy over this model and graph.
+
+        Raises:
+            AnswerError: it needs the weights here, and an engine elsewhere has them; or it cannot be made.
+        """
         from raykg.answer.strategies import make_strategy
 
+        if self.remote is not None:
+            from raykg.answer.remote import refuse_weights
+
+            refuse_weights(chosen)
         return make_strategy(chosen, self.graph, self.linker, self.generator)
 
 
@@ -91,6 +107,36 @@ def open_base(run: Path, *, batch: int = 32, device: str = "cpu", dtype: str = "
     graph = open_graph(saved)
     folder = verified_base(saved, wheel=wheel)  # kept answers are found by the base's hash, so it must be that base
     return OpenedModel(load_model(folder, dtype, device), load_tokenizer(folder), graph, f"base {saved.base_sha256}", batch)
+
+
+def open_engine(run: Path, engine: EngineConfig, name: str, *, batch: int = 32, wheel: str | None = None) -> OpenedModel:
+    """Open a run whose model another engine has, under its own name or the one given: graph and tokenizer, no weights.
+
+    Raises:
+        AnswerError: no such run, one that is not finished, its graph is gone, or the environment lacks the engine's key.
+        RaykgError: there is no tokenizer in the folder that the config names; or it names none, and the base cannot be had.
+    """
+    saved = open_saved(run)
+    graph = open_graph(saved)
+    remote = remote_generator(saved, engine, name, batch=batch, wheel=wheel)
+    return OpenedModel(remote.model, remote.tokenizer, graph, f"engine {remote.endpoint}", batch, remote)
+
+
+def remote_generator(saved: SavedModel, engine: EngineConfig, name: str, *, batch: int = 32, wheel: str | None = None) -> RemoteGenerator:
+    """Return what asks an engine that has a saved model; arguments and errors as `open_engine`."""
+    from raykg.answer.remote import RemoteGenerator
+    from raykg.models.reference import load_tokenizer
+    from raykg.models.saved import verified_base
+
+    if engine.tokenizer is not None:
+        folder = Path(engine.tokenizer).expanduser()
+        if not (folder / "tokenizer.json").is_file():
+            raise AnswerError(f"engine.tokenizer ({engine.tokenizer}): no tokenizer.json there: name a folder of `raykg export --merged`")
+    else:
+        folder = verified_base(saved, wheel=wheel) if saved.weights is None else saved.weights
+    described = folder / "config.json"
+    known = json.loads(described.read_text(encoding="utf-8")) if described.is_file() else {}
+    return RemoteGenerator(engine, name, load_tokenizer(folder), known.get("max_position_embeddings"), batch)
 
 
 def choose_strategy(name: str, saved: SavedModel, passages: str | None = None) -> Chosen:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 if TYPE_CHECKING:
+    from raykg.answer.engine_config import EngineConfig
     from raykg.answer.question import Answer
     from raykg.config.choice import Chosen
     from raykg.kg.graph import KnowledgeGraph
@@ -18,6 +19,14 @@ if TYPE_CHECKING:
     from raykg.models.saved import SavedModel
 
 _PROOF_LINES = 5
+
+# Options of every command that asks a model.
+Endpoint = Annotated[
+    str | None, typer.Option(help="Base URL of an engine that has the tuned model, such as http://127.0.0.1:8001/v1.", show_default=False)
+]
+EngineSettings = Annotated[
+    list[str] | None, typer.Option(help="More about it, such as model=films or grammar=none; may be repeated.", show_default=False)
+]
 
 
 def command(
@@ -33,6 +42,8 @@ def command(
     show_proof: Annotated[bool, typer.Option("--show-proof", help="Show every line of the proof.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print the answer record, which `raykg verify` checks.")] = False,
     device: Annotated[str, typer.Option(help="A torch device, such as cuda.")] = "cpu",
+    endpoint: Endpoint = None,
+    engine: EngineSettings = None,
 ) -> None:
     """Ask a fine-tuned model a question and see the proof of its answer.
 
@@ -45,8 +56,9 @@ def command(
         raykg ask "who directed Alien?" --json > answer.json; raykg verify answer.json
         raykg ask "who directed Alien?" --strategy auto --passages films.txt
         raykg ask "Alien > directed by" --plan
+        raykg ask "who directed Alien?" --endpoint http://127.0.0.1:8001/v1 --engine model=films
     """
-    from raykg.answer.opening import open_graph, open_model, open_saved
+    from raykg.answer.opening import open_engine, open_graph, open_model, open_saved
     from raykg.answer.question import Question
     from raykg.answer.record import record_of
     from raykg.cli.quiet import quiet_libraries
@@ -56,12 +68,13 @@ def command(
     run = model or newest_run(Path("runs"))
     saved = open_saved(run)
     identity = None
+    elsewhere = engine_of(endpoint, engine or [])
     if plan:
         graph = open_graph(saved)
         answer = _execute(question, graph)
     else:
         chosen = choose(strategy, saved, passages)  # before the model is loaded: a wrong name is said at once
-        opened = open_model(run, device=device)
+        opened = open_model(run, device=device) if elsewhere is None else open_engine(run, elsewhere, run_name(run))
         graph, identity = opened.graph, opened.identity
         topics = tuple(re.findall(r"\[([^\[\]]+)\]", question)) or None
         answer = opened.strategy(chosen).answer([Question(question, topics)])[0]
@@ -87,6 +100,24 @@ def choose(strategy: str, saved: SavedModel, passages: Path | None = None) -> Ch
         return choose_strategy(strategy, saved, None if passages is None else str(passages))
     except ChoiceError as error:
         raise AnswerError(f"--strategy {error}") from error
+
+
+def engine_of(endpoint: str | None, settings: list[str]) -> EngineConfig | None:
+    """Return the engine that the options describe, None without `--endpoint`.
+
+    Raises:
+        ConfigErrors: an address that is none, or a setting that engines do not have.
+        AnswerError: settings of an engine and no endpoint.
+    """
+    from raykg.answer.engine_config import EngineConfig
+    from raykg.answer.question import AnswerError
+    from raykg.config.load import load
+
+    if endpoint is None:
+        if settings:
+            raise AnswerError(f"--engine ({settings[0]}): says more about an engine: give its address with --endpoint")
+        return None
+    return load(EngineConfig, None, [f"endpoint={endpoint}", *settings])
 
 
 def run_name(run: Path) -> str:

@@ -11,7 +11,10 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeAlias, cast
 
 import typer
 
+from raykg.cli.ask import Endpoint, EngineSettings, engine_of
+
 if TYPE_CHECKING:
+    from raykg.answer.engine_config import EngineConfig
     from raykg.answer.opening import OpenedModel
     from raykg.answer.strategies import Strategy
     from raykg.eval.evaluation_config import Contender, EvaluationConfig
@@ -43,6 +46,8 @@ def command(
         int | None, typer.Option(help="Processes of one thread each; by default one per core.", min=1, show_default=False)
     ] = None,
     device: Annotated[str, typer.Option(help="A torch device; on cuda one process is best.")] = "cpu",
+    endpoint: Endpoint = None,
+    engine: EngineSettings = None,
     delete_facts: Annotated[
         int | None,
         typer.Option(help="Also ask so many questions over the graph without a fact that each needs: nothing may be proved.", min=1),
@@ -60,12 +65,14 @@ def command(
         raykg evaluate runs/metaqa --questions my_questions.jsonl --strategy read
         raykg evaluate runs/quickstart --base --strategy closed_book --rows 100
         raykg evaluate runs/quickstart --strategy plan_execute --strategy cogmg --rows 100 --delete-facts 100
+        raykg evaluate runs/quickstart --strategy plan_execute --endpoint http://127.0.0.1:8001/v1
     """
     from raykg.answer.opening import open_graph, open_saved
     from raykg.cli.quiet import quiet_libraries
     from raykg.eval.suites.kgqa import sample
 
     quiet_libraries()
+    elsewhere = engine_of(endpoint, engine or [])
     saved = open_saved(run)
     graph = open_graph(saved)  # before any question is asked: a missing version is said at once
     cfg = settings(saved, strategy or [], topics, rows, base)
@@ -75,26 +82,35 @@ def command(
         for name, table in sets.items()
         for contender in cfg.contenders
     ]
-    count = 1 if device != "cpu" else processes or os.cpu_count() or 1
+    count = 1 if device != "cpu" or elsewhere is not None else processes or os.cpu_count() or 1
     deleted = None if delete_facts is None else _delete(graph, sets, run, delete_facts, cfg.seed)
     largest = max(asked.num_rows for _, _, asked in jobs)
-    evaluations = ask(run, cfg, jobs, min(count, max(1, -(-largest // cfg.batch))), device)
-    sections = [] if deleted is None else [without_facts(run, deleted, cfg, device)]
+    evaluations = ask(run, cfg, jobs, min(count, max(1, -(-largest // cfg.batch))), device, elsewhere)
+    sections = [] if deleted is None else [without_facts(run, deleted, cfg, device, elsewhere)]
     compared, path = report(run, saved, graph, cfg, evaluations, output or run / "evaluation" / "report", sections)
     show(compared, path)
 
 
-def without_facts(run: Path, deleted: DeletedFacts, cfg: EvaluationConfig, device: str) -> str:
+def open_contender(which: str, run: Path, batch: int, device: str, engine: EngineConfig | None = None) -> OpenedModel:
+    """Open the run's base or tuned model; of an engine that has the latter, what asks it."""
+    from raykg.answer.opening import open_base, open_engine, open_model
+    from raykg.cli.ask import run_name
+
+    if which == "tuned" and engine is not None:
+        return open_engine(run, engine, run_name(run), batch=batch)
+    return (open_base if which == "base" else open_model)(run, batch=batch, device=device)
+
+
+def without_facts(run: Path, deleted: DeletedFacts, cfg: EvaluationConfig, device: str, engine: EngineConfig | None = None) -> str:
     """Ask every contender over the graph without the facts that the questions need, and return the report's section on it."""
     from dataclasses import replace
 
-    from raykg.answer.opening import open_base, open_model
     from raykg.eval.suites.deleted_facts import ask_without_facts, deleted_facts_markdown
 
     results = {}
-    for which, opener in (("base", open_base), ("tuned", open_model)):
+    for which in ("base", "tuned"):
         mine = [contender for contender in cfg.contenders if contender.model == which]
-        opened = opener(run, batch=cfg.batch, device=device) if mine else None
+        opened = open_contender(which, run, cfg.batch, device, engine) if mine else None
         for contender in mine:
             over = replace(cast("OpenedModel", opened), graph=deleted.graph)
             results[replace(contender, topics="given").label] = ask_without_facts(
@@ -189,14 +205,16 @@ def question_sets(run: Path, named: list[Path], saved: SavedModel) -> Mapping[st
     return tables
 
 
-def ask(run: Path, cfg: EvaluationConfig, jobs: list[Job], processes: int, device: str) -> list[tuple[str, Evaluation]]:
+def ask(
+    run: Path, cfg: EvaluationConfig, jobs: list[Job], processes: int, device: str, engine: EngineConfig | None = None
+) -> list[tuple[str, Evaluation]]:
     """Ask every contender its questions in several processes, showing how far they are; return (label, evaluation) in order."""
     import multiprocessing
     from concurrent.futures import ProcessPoolExecutor
 
     from raykg.config.load import to_dict
 
-    settings = {"run": str(run), "device": device, "cfg": to_dict(cfg), "folder": str(run / "evaluation")}
+    settings = {"run": str(run), "device": device, "cfg": to_dict(cfg), "folder": str(run / "evaluation"), "engine": to_dict(engine)}
     plain = [(to_dict(contender), asked) for _, contender, asked in jobs]
     with _bars([(label, asked.num_rows) for label, _, asked in jobs]) as advance:
         if processes == 1:
@@ -217,17 +235,18 @@ def share(
     settings: Mapping[str, Any], jobs: list[tuple[dict[str, Any], Any]], part: tuple[int, int], advance: Callable[[int, int], None]
 ) -> list[Evaluation]:
     """Ask a share of every job's questions in this process; one model is in memory at a time, the base first."""
-    from raykg.answer.opening import open_base, open_model
+    from raykg.answer.engine_config import EngineConfig
     from raykg.config.load import from_dict
     from raykg.eval.contest import ask_contender
     from raykg.eval.evaluation_config import Contender, EvaluationConfig
 
+    engine = None if settings["engine"] is None else from_dict(EngineConfig, settings["engine"])
     cfg = from_dict(EvaluationConfig, settings["cfg"])
     contenders = [from_dict(Contender, plain) for plain, _ in jobs]
     found: dict[int, Evaluation] = {}
-    for which, opener in (("base", open_base), ("tuned", open_model)):
+    for which in ("base", "tuned"):
         mine = [job for job, contender in enumerate(contenders) if contender.model == which]
-        opened = opener(Path(settings["run"]), batch=cfg.batch, device=settings["device"]) if mine else None
+        opened = open_contender(which, Path(settings["run"]), cfg.batch, settings["device"], engine) if mine else None
         for job in mine:
             told = partial(_tell, advance, job)
             found[job] = ask_contender(contenders[job], cfg, opened, jobs[job][1], Path(settings["folder"]), part, told)  # type: ignore[arg-type]

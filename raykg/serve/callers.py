@@ -8,7 +8,6 @@ would accept proposals in its visitors' names. Whoever has a key proves by it th
 
 from __future__ import annotations
 
-import ipaddress
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -17,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 from starlette.requests import Request
 
-from raykg.serve.edge import App, Receive, Scope, Send
+from raykg.serve.edge import App, Receive, Scope, Send, from_here
 from raykg.serve.keys import SCOPES, Audit, KeyFile, KeysError
 from raykg.serve.refusal import Refused
 from raykg.serve.shared_limits import GatewayLimits
@@ -125,7 +124,7 @@ class Callers:
     def _anonymous(self, headers: dict[bytes, str], client: tuple[str, int] | None) -> Caller:
         host = headers.get(b"host", "").lower()
         name = host.rpartition(":")[0] if ":" in host and not host.endswith("]") else host
-        if not self._local or name not in _LOCAL_NAMES or not _from_here(client):
+        if not self._local or name not in _LOCAL_NAMES or not from_here(client):
             raise Refused(403, "without keys the service answers only this machine, under the name localhost or 127.0.0.1")
         origin = headers.get(b"origin")
         if origin is not None and origin not in self._origins and origin.lower().partition("://")[2] != host:
@@ -146,13 +145,6 @@ def _below(scope: Scope) -> str:
     """Return a request's path without the prefix that a proxy in front of the service has (`http.root_path`)."""
     path, prefix = str(scope.get("path", "")), str(scope.get("root_path", ""))
     return path.removeprefix(prefix) if path.startswith(f"{prefix}/") else path
-
-
-def _from_here(client: tuple[str, int] | None) -> bool:
-    try:
-        return client is not None and ipaddress.ip_address(client[0]).is_loopback
-    except ValueError:
-        return False
 
 
 def needs(scope: str) -> Callable[[Request], Caller]:

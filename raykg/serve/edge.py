@@ -4,16 +4,21 @@ It runs twice. In Serve's proxy, through Serve's own hook for middleware (`RAY_S
 body before a replica is bothered, so that a slow client holds nothing but its connection; it turns what Serve says in plain text (503 and
 408, a replica lost) into OpenAI's JSON; and it takes away the headers by which a client could lift Serve's time limits. In the gateway it
 does the same within the config's limits, for a Serve that was started without the hook.
+
+Another application of the same Serve may be meant for this one alone, such as an engine that writes its texts: routes below those that
+RAYKG_PRIVATE_ROUTES names in the proxies' environment are there for clients on the proxy's own machine, and for nobody else.
 """
 
 from __future__ import annotations
 
 import asyncio
+import ipaddress
 import json
 import logging
+import os
 import re
 import uuid
-from collections.abc import Awaitable, Callable, MutableMapping
+from collections.abc import Awaitable, Callable, MutableMapping, Sequence
 from typing import Any
 
 from raykg.serve.refusal import Refused
@@ -26,6 +31,7 @@ App = Callable[[Scope, Receive, Send], Awaitable[None]]
 
 CALLBACK = "raykg.serve.edge.proxy_middleware"  # what the environment variable of Serve's hook names
 CALLBACK_VARIABLE = "RAY_SERVE_HTTP_PROXY_CALLBACK_IMPORT_PATH"
+PRIVATE_VARIABLE = "RAYKG_PRIVATE_ROUTES"  # such as "/engine /other"
 REQUEST_ID = "x-request-id"
 _SOUND_ID = re.compile(rb"[A-Za-z0-9._:-]{1,128}")
 _MOST_HEADERS = 100
@@ -46,7 +52,8 @@ def proxy_middleware() -> list[Any]:
     """Return what Serve's proxies wrap around themselves."""
     from starlette.middleware import Middleware
 
-    return [Middleware(Edge, body=_PROXY_BODY, seconds=_PROXY_SECONDS)]
+    private = tuple(f"/{route.strip('/')}" for route in os.environ.get(PRIVATE_VARIABLE, "").split())
+    return [Middleware(Edge, body=_PROXY_BODY, seconds=_PROXY_SECONDS, private=private)]
 
 
 class Edge:
@@ -56,15 +63,17 @@ class Edge:
     Not supported: websockets, which are closed: no route speaks them.
     """
 
-    def __init__(self, app: App, body: int, seconds: float, behind_proxy: bool = False) -> None:
+    def __init__(self, app: App, body: int, seconds: float, behind_proxy: bool = False, private: Sequence[str] = ()) -> None:
         """Wrap an application; a request's body has at most so many bytes and takes at most so many seconds to arrive.
 
-        Behind Serve's proxy it is the proxy that writes the request's id into each response.
+        Behind Serve's proxy it is the proxy that writes the request's id into each response. What lies below `private` routes is not
+        there for other machines.
         """
         self.app = app
         self.body = body
         self.seconds = seconds
         self.behind_proxy = behind_proxy
+        self.private = private
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one request."""
@@ -78,7 +87,7 @@ class Edge:
         request_id = given[0].decode() if len(given) == 1 and _SOUND_ID.fullmatch(given[0]) else uuid.uuid4().hex
         response = _Response(send, None if self.behind_proxy else request_id)
         try:
-            _check_path(scope)
+            _check_path(scope, self.private)
             _check_headers(scope["headers"])
             scope["headers"] = _cleaned(scope["headers"], request_id)
             whole = await self._read(scope, receive)
@@ -185,8 +194,10 @@ class _Response:
         await self.refuse(Refused(status, message, retry=retries))
 
 
-def _check_path(scope: Scope) -> None:
-    """Refuse what is no path, and the one by which Serve tells everybody its applications; its health check stays.
+def _check_path(scope: Scope, private: Sequence[str]) -> None:
+    """Refuse what is no path, the one by which Serve tells everybody its applications, and other machines what is private.
+
+    Serve's health check stays.
 
     Raises:
         Refused: with 400 or 404.
@@ -194,8 +205,18 @@ def _check_path(scope: Scope) -> None:
     path = str(scope["path"])
     if not path.startswith("/"):
         raise Refused(400, f"{path[:100]!r} is no path: it must begin with /")
-    if path.removeprefix(str(scope.get("root_path", ""))) == _SERVES_ROUTES:
+    route = path.removeprefix(str(scope.get("root_path", "")))
+    hidden = any(f"{route}/".startswith(f"{one}/") for one in private) and not from_here(scope.get("client"))
+    if route == _SERVES_ROUTES or hidden:
         raise Refused(404, f"{path}: no such route")
+
+
+def from_here(client: tuple[str, int] | None) -> bool:
+    """Tell whether a client is on this machine; one behind a proxy of this machine is not to be told from it."""
+    try:
+        return client is not None and ipaddress.ip_address(client[0]).is_loopback
+    except ValueError:
+        return False
 
 
 def _check_headers(headers: list[tuple[bytes, bytes]]) -> None:

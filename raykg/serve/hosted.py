@@ -8,6 +8,7 @@ It never changes: a name that gets another run gets another `Hosted`, and reques
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -16,6 +17,7 @@ from raykg.serve.refusal import Refused
 
 if TYPE_CHECKING:
     from raykg.answer.continuous import ContinuousGenerator
+    from raykg.answer.remote import RemoteGenerator
     from raykg.answer.strategies import Strategy
     from raykg.config.choice import Chosen
     from raykg.kg.graph import KnowledgeGraph
@@ -33,7 +35,7 @@ class Hosted:
 
     Attributes:
         identity: what tells its weights from any other's.
-        generator: what writes with these weights.
+        generator: what writes with these weights, or asks an engine that does.
         graph: what is answered from, with its edits.
         chosen: the strategies that requests may choose.
         adapter: what must be in memory while it answers; None where the weights are merged.
@@ -43,7 +45,7 @@ class Hosted:
     run: Path
     identity: str
     tokenizer: Any
-    generator: ContinuousGenerator
+    generator: ContinuousGenerator | RemoteGenerator
     graph: GraphInUse
     chosen: dict[str, Chosen]
     adapter: Announced | None = None
@@ -52,8 +54,7 @@ class Hosted:
     @property
     def positions(self) -> int | None:
         """How many tokens the model has places for."""
-        found: int | None = getattr(self.generator.model.config, "max_position_embeddings", None)
-        return found
+        return self.generator.positions
 
     def strategy(self, name: str, at: State | None = None) -> Strategy:
         """Return a strategy over the graph as it is now, or as it was."""
@@ -114,4 +115,25 @@ def strategies(cfg: ServeConfig, run: Path) -> dict[str, Chosen]:
         given, defaults = to_dict(one.config), to_dict(config_class(STRATEGIES, one.name)())
         changed = {key: value for key, value in given.items() if value != defaults[key]}
         found[one.name] = chosen(STRATEGIES, one.name, **(to_dict(found[one.name].config) | changed))
-    return found
+    return found if cfg.engine is None else _without_weights(found, [one.name for one in cfg.strategies])
+
+
+def _without_weights(found: dict[str, Chosen], named: Sequence[str]) -> dict[str, Chosen]:
+    """Return the strategies that an engine elsewhere can write for.
+
+    Raises:
+        AnswerError: one that the config names needs the weights here.
+    """
+    from raykg.answer.question import AnswerError
+    from raykg.answer.remote import refuse_weights
+
+    kept = {}
+    for name, one in found.items():
+        try:
+            refuse_weights(one)
+        except AnswerError:
+            if name in named:
+                raise
+            continue
+        kept[name] = one
+    return kept

@@ -27,6 +27,8 @@ from raykg.serve.sharing import named_run
 
 if TYPE_CHECKING:
     from raykg.answer.continuous import Engine
+    from raykg.answer.engine_config import EngineConfig
+    from raykg.answer.remote import RemoteGenerator
     from raykg.kg.graph import KnowledgeGraph
     from raykg.models.saved import SavedModel
     from raykg.serve.followed import GraphInUse
@@ -45,7 +47,7 @@ class Library:
 
     Attributes:
         refused: name -> why it still has the run that it had before.
-        engine: what writes for all of them.
+        engine: what writes for all of them, or asks an engine elsewhere that does.
     """
 
     def __init__(self, cfg: ServeConfig, alone: str | None = None, base: Base | None = None) -> None:
@@ -54,27 +56,34 @@ class Library:
         Raises:
             RaykgError: the run is not there or is damaged, or the base has other weights.
         """
+        self.cfg = cfg
+        self.models: dict[str, Hosted] = {}
+        self.engine: Engine | RemoteGenerator
+        self.refused: dict[str, str] = {}
+        self._graphs: dict[str, GraphInUse] = {}
+        self._base = base
+        self._moving = ThreadPoolExecutor(1, thread_name_prefix="adapters")
+        if cfg.engine is not None:
+            self._ask_for(str(alone), cfg.engine)
+            return
+        if base is None:
+            self._load_alone(str(alone))
+            return
+        self._load_base(base)
+
+    def _load_base(self, base: Base) -> None:
         from raykg.answer.continuous import ContinuousGenerator
         from raykg.models.adapters import AdaptedModel
         from raykg.models.reference import load_model, load_tokenizer, verified
         from raykg.models.shelf import Shelf
 
-        self.cfg = cfg
-        self.models: dict[str, Hosted] = {}
-        self.refused: dict[str, str] = {}
-        self._graphs: dict[str, GraphInUse] = {}
-        self._base = base
-        self._moving = ThreadPoolExecutor(1, thread_name_prefix="adapters")
-        if base is None:
-            self._load_alone(str(alone))
-            return
-        size = cfg.replicas
+        size = self.cfg.replicas
         folder = verified(base.reference, base.sha256)
         self._tokenizer = load_tokenizer(folder)
         self._adapted = AdaptedModel(load_model(folder, size.dtype, size.device))
-        self.engine = self._engine(self._adapted)
-        self.shelf = Shelf(self._adapted, size.adapters, self.engine.turns)
-        ContinuousGenerator(self._adapted, self._tokenizer, engine=self.engine).generate(["a"], 1)  # reads the base's pages
+        self.engine = self._adapting = self._engine(self._adapted)
+        self.shelf = Shelf(self._adapted, size.adapters, self._adapting.turns)
+        ContinuousGenerator(self._adapted, self._tokenizer, engine=self._adapting).generate(["a"], 1)  # reads the base's pages
 
     def host(self, runs: Mapping[str, str]) -> None:
         """Let names have these runs, and no other names; a run that cannot be had leaves its name what it has, and `refused` says why.
@@ -164,7 +173,7 @@ class Library:
         if now is not None and (now.run, now.adapter) == (folder, said):
             return now
         bound = self._adapted.bound(said.name)
-        generator = ContinuousGenerator(bound, self._tokenizer, engine=self.engine, adapter=said.name)
+        generator = ContinuousGenerator(bound, self._tokenizer, engine=self._adapting, adapter=said.name)
         identity = f"base {saved.base_sha256} trained {said.weights}"
         hosted = Hosted(
             name, folder, identity, self._tokenizer, generator, self._graph_of(saved), strategies(self.cfg, folder), adapter=said
@@ -184,12 +193,25 @@ class Library:
 
         size, run = self.cfg.replicas, Path(self.cfg.models[name])
         opened = open_model(run, batch=size.batch, device=size.device, dtype=size.dtype)
-        self.engine = self._engine(opened.model)
-        generator = ContinuousGenerator(opened.model, opened.tokenizer, engine=self.engine)
+        self.engine = engine = self._engine(opened.model)
+        generator = ContinuousGenerator(opened.model, opened.tokenizer, engine=engine)
         graph = self._graph_of(open_saved(run), opened.graph)
         hosted = Hosted(name, run, opened.identity, opened.tokenizer, generator, graph, strategies(self.cfg, run))
         hosted.open()
         generator.generate(["a"], 1)  # reads the model's pages
+        self.models[name] = hosted
+
+    def _ask_for(self, name: str, engine: EngineConfig) -> None:
+        """Have an engine elsewhere write for a model; it need not run yet."""
+        from raykg.answer.opening import open_saved, remote_generator
+
+        run = Path(self.cfg.models[name])
+        saved = open_saved(run)
+        graph = self._graph_of(saved)
+        self.engine = remote = remote_generator(saved, engine, name, batch=self.cfg.replicas.batch)
+        identity = f"engine {remote.endpoint.model}"  # clients read this, and its address is none of their business
+        hosted = Hosted(name, run, identity, remote.tokenizer, remote, graph, strategies(self.cfg, run))
+        hosted.open()
         self.models[name] = hosted
 
     def _graph_of(self, saved: SavedModel, opened: KnowledgeGraph | None = None) -> GraphInUse:

@@ -32,6 +32,7 @@ def absolute(cfg: ServeConfig) -> ServeConfig:
         keys=_whole(cfg.keys),
         passages=_whole(cfg.passages),
         strategies=tuple(_settled(one) for one in cfg.strategies),
+        engine=None if cfg.engine is None else replace(cfg.engine, tokenizer=_whole(cfg.engine.tokenizer)),
         embeddings=replace(cfg.embeddings, wheel=_whole(cfg.embeddings.wheel)),
         graph=replace(cfg.graph, storage=_whole(cfg.graph.storage)),
     )
@@ -52,6 +53,8 @@ def named_files(cfg: ServeConfig) -> Iterator[tuple[str, str]]:
     """Yield the keys that name files for strategies, and the files."""
     if cfg.passages is not None:
         yield "passages", cfg.passages
+    if cfg.engine is not None and cfg.engine.tokenizer is not None:
+        yield "engine.tokenizer", cfg.engine.tokenizer
     for one in cfg.strategies:
         yield from _named_by(f"strategies.{one.name}", one)
 

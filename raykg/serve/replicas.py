@@ -30,7 +30,8 @@ from raykg.serve.tracing import begin as begin_tracing
 from raykg.serve.tracing import joined, lasted
 
 if TYPE_CHECKING:
-    from raykg.answer.continuous import Work
+    from raykg.answer.continuous import ContinuousGenerator, Work
+    from raykg.answer.endpoint import EngineError
     from raykg.answer.question import Question
     from raykg.kg.linking import Linker
     from raykg.serve.completions import Piece, WritingSettings
@@ -95,7 +96,8 @@ class Answerer:
 
     Abilities: every strategy, chosen per request; streamed continuations; what all of them write, with whichever adapter, is one batch;
     edits of the live graph, followed; other runs for the models' names while requests go on.
-    Not supported: sampling in strategies: an answer depends on the question and the graph alone.
+    Not supported: sampling in strategies: an answer depends on the question and the graph alone; where an engine elsewhere writes, plain
+    continuations and strategies that need the weights.
     """
 
     def __init__(self, settings: Mapping[str, Any], name: str | None = None, base: Base | None = None) -> None:
@@ -136,6 +138,7 @@ class Answerer:
     async def answer(self, ask: Ask) -> Reply | Refused:
         """Answer one question beside others."""
         from raykg.answer.continuous import Work
+        from raykg.answer.endpoint import EngineError
 
         work = Work()
         try:
@@ -149,6 +152,8 @@ class Answerer:
             return await asyncio.wrap_future(answering)
         except Refused as refused:
             return refused
+        except EngineError as error:
+            return _engine_refused(error, ask.model)
         except asyncio.CancelledError:
             work.abandon()
             raise
@@ -160,6 +165,7 @@ class Answerer:
         try:
             hosted = self.library.find(asked.model)
             hosted.check(asked.weights)
+            generator = _writer(hosted)
             tokens = _prompt(hosted, asked)
             await self._take(hosted)
         except Refused as refused:
@@ -167,8 +173,8 @@ class Answerer:
             return
         told: asyncio.Queue[list[Piece] | None] = asyncio.Queue()
         tell = partial(_hand_over, asyncio.get_running_loop(), told)
-        writing = Writing(hosted.tokenizer, hosted.generator.ends, tokens, asked.settings, tell)
-        done = hosted.generator.submit(writing.lines)
+        writing = Writing(hosted.tokenizer, generator.ends, tokens, asked.settings, tell)
+        done = generator.submit(writing.lines)
         done.add_done_callback(lambda _: self.library.give_back(hosted))  # when the last line has left the batch
         done.add_done_callback(lambda _: tell(None))
         written, since = 0, time.time()
@@ -280,6 +286,29 @@ def _prompt(hosted: Hosted, asked: Continue) -> list[int]:
         message = f"the prompt has {len(tokens)} tokens and {asked_for} are to come: the model has {hosted.positions} positions"
         raise Refused(400, message, code="context_length_exceeded", param="prompt")
     return tokens
+
+
+def _writer(hosted: Hosted) -> ContinuousGenerator:
+    """Return what writes here.
+
+    Raises:
+        Refused: with 404, an engine elsewhere does.
+    """
+    from raykg.answer.continuous import ContinuousGenerator
+
+    if not isinstance(hosted.generator, ContinuousGenerator):
+        message = f"model {hosted.name!r} is written by an engine elsewhere, which has completions of its own: ask for answers here"
+        raise Refused(404, message, code="unsupported_endpoint", param="model")
+    return hosted.generator
+
+
+def _engine_refused(error: EngineError, name: str | None) -> Refused:
+    """Return what a client is told of an engine elsewhere; where that is, and what it says, stands in the log."""
+    _log.error("no answer of model %s: %s", name, error)
+    if error.passing:
+        message = f"the engine that writes for model {name!r} does not answer now: try again in a moment"
+        return Refused(503, message, code="engine_unavailable", retry=2.0)
+    return Refused(500, f"the engine that writes for model {name!r} refuses; the service's log says why", code="engine_failed")
 
 
 def _affinity(most: int) -> Callable[[str], Awaitable[object]] | None:

@@ -13,6 +13,7 @@ from typing import Annotated, Literal
 
 from annotated_types import Ge, Le
 
+from raykg.answer.engine_config import EngineConfig
 from raykg.config.schema import Choice, Chosen, Fraction, NonNegativeFloat, NonNegativeInt, PositiveFloat, PositiveInt, Text, config, field
 
 STRATEGIES = "raykg.answer.strategies"
@@ -170,6 +171,8 @@ class ServeConfig:
     """The ways that requests may choose, with their settings; all, if none is named. Settings left out are those of the training."""
     passages: str | None = None
     """File of texts (.txt or .jsonl) that may say what the graph lacks, for the strategies that read one."""
+    engine: EngineConfig | None = None
+    """Another engine that has the models, such as vLLM, and writes in their place; then replicas load no weights."""
     graph: EditsConfig = field(default_factory=EditsConfig)
     storage: Text = "serving"
     """Folder for logs, the audit log and records of idempotency keys; one that every node sees."""
@@ -193,8 +196,20 @@ class ServeConfig:
             raise ValueError(f"strategies ({', '.join(named)}) must name each strategy once")
         if named and self.strategy not in named:
             raise ValueError(f"strategy ({self.strategy!r}) must be one of strategies ({', '.join(named)})")
+        if self.engine is not None:
+            self._check_engine(self.engine)
         if not self.http.local and self.keys is None:
             raise ValueError(
                 f"http.host ({self.http.host!r}) lets other machines in, which needs keys: make one with "
                 "`raykg keys create NAME --file keys.json` and set keys=keys.json, or leave the host at 127.0.0.1"
             )
+
+    def _check_engine(self, engine: EngineConfig) -> None:
+        """Refuse what only replicas with weights of their own can do, and one name for several models."""
+        size = self.replicas
+        for key, found, wanted in (("adapters", size.adapters, 0), ("gpus", size.gpus, 0), ("device", size.device, "cpu")):
+            if found != wanted:
+                raise ValueError(f"replicas.{key} ({found}) must be {wanted} with an engine: it has the weights, replicas have none")
+        if engine.model is not None and len(self.models) > 1:
+            why = f"must be left out with {len(self.models)} models: the engine is asked for each by its name in models"
+            raise ValueError(f"engine.model ({engine.model!r}) {why}")

@@ -30,6 +30,7 @@ WALLS = {
     "pydantic": ["config/", "serve/"],
     "pydantic_core": ["config/", "serve/"],
     "fastapi": ["serve/"],
+    "aiohttp": ["answer/endpoint.py"],
     "starlette": ["serve/"],
     "prometheus_client": ["serve/"],
     "opentelemetry": ["serve/tracing.py"],

@@ -9,6 +9,7 @@ import pytest
 from raykg.answer.generation import Generator
 from raykg.answer.strategies.plan_execute import PlanExecute
 from raykg.cli.main import main
+from tests.answer.engines import engine
 from tests.answer.runs import write_run
 
 
@@ -155,3 +156,23 @@ def test_mistakes_are_said_in_a_line(said, folder, arguments, message):
 def test_help_shows_examples(said):
     text = said("--help")
     assert 'raykg ask "who directed Alien?"' in text
+
+
+def test_an_engine_elsewhere_is_asked(folder, monkeypatch, capsys):
+    monkeypatch.chdir(folder)
+
+    def run(*arguments):
+        with pytest.raises(SystemExit) as exit_:
+            main(["ask", "who directed Alien?", "--model", "run", *arguments])
+        printed = capsys.readouterr()
+        return printed.err if exit_.value.code else printed.out
+
+    with engine(said=[(200, {}, {"choices": [{"text": " Alien > directed by"}]})]) as found:
+        plain = json.loads(run("--endpoint", found.url, "--engine", "model=films", "--engine", "grammar=llama_cpp", "--json"))
+        assert plain["answers"][0]["text"] == "Ridley Scott" and plain["model"]["identity"] == f"engine films at {found.url}"
+        assert found.asked[0]["model"] == "films" and found.asked[0]["grammar"].startswith("root ::= ")
+        assert "has no model 'run' (it has: films): set engine.model" in run("--endpoint", found.url)
+    assert "engine http://127.0.0.1:9/v1: cannot be reached" in run("--endpoint", "http://127.0.0.1:9/v1", "--engine", "tries=1")
+    assert "--engine (model=films): says more about an engine: give its address with --endpoint" in run("--engine", "model=films")
+    assert "did you mean 'grammar'" in run("--endpoint", "http://127.0.0.1:9/v1", "--engine", "gramar=none")
+    assert "endpoint ('127.0.0.1') must be an address" in run("--endpoint", "127.0.0.1")

@@ -8,6 +8,7 @@ import pytest
 
 from raykg.answer.generation import Generator
 from raykg.cli.main import main
+from tests.answer.engines import engine
 from tests.answer.runs import PLANS, write_run
 
 
@@ -131,3 +132,15 @@ def test_a_question_file_is_read_without_rays_talk(tmp_path):
     process = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=tmp_path, timeout=240, check=True)
     assert (process.stdout, process.stderr) == ("1\n", "")
     assert "ray" in (tmp_path / "run" / "logs" / "driver.log").read_text()
+
+
+def test_an_engine_elsewhere_is_asked_in_place_of_the_tuned_model(tmp_path, capsys):
+    write_run(tmp_path)
+    plans = {row[0]: f" {row[3]}" for row in PLANS[:3]}
+    with engine() as found:
+        found.complete = lambda body: {"choices": [{"text": next((plan for asked, plan in plans.items() if asked in body["prompt"]), "")}]}
+        about = ("--endpoint", found.url, "--engine", "model=films", "--engine", "prompts=text", "--delete-facts", 2)
+        text = command(capsys, tmp_path / "run", "--strategy", "plan_execute", *about)
+        assert "fine-tuned" in text and len(found.asked) == 4 + 2
+    numbers = json.loads((tmp_path / "run" / "evaluation" / "report" / "results.json").read_text())["table"]
+    assert next(row for row in numbers if row["contender"].startswith("fine-tuned"))["groups"][0]["hits_at_1"][0] == 0.75

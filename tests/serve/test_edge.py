@@ -201,3 +201,19 @@ def test_the_proxys_hook_gives_middleware_that_wraps_an_application():
 def test_an_error_event_is_one_line():
     event = error_event(Refused(500, "two\nlines"))
     assert event.startswith("data: {") and event.endswith("}\n\n") and event.count("\n") == 2
+
+
+@pytest.mark.parametrize(
+    ("path", "here", "there"),
+    [("/engine/v1/models", 200, 404), ("/engine", 200, 404), ("/engine/", 200, 404), ("/engines", 200, 200), ("/v1/engine", 200, 200)],
+)
+def test_private_routes_are_there_for_this_machine_alone(monkeypatch, path, here, there):
+    monkeypatch.setenv("RAYKG_PRIVATE_ROUTES", "/engine/ other")
+    (middleware,) = proxy_middleware()
+    app = middleware.cls(echo, *middleware.args, **middleware.kwargs)
+    assert app.private == ("/engine", "/other")
+    for client, status in (("127.0.0.1", here), ("::1", here), ("10.0.0.7", there), ("unknown", there)):
+        assert call(app, scope(path=path, client=(client, 5000))).status == status
+    assert call(app, scope(path=path, client=None)).status == there
+    behind = scope(path=f"/films{path}", client=("10.0.0.7", 5000)) | {"root_path": "/films"}
+    assert call(app, behind).status == there
