@@ -16,9 +16,9 @@ def manifest(name):
     return document
 
 
-def serve_config():
-    """Return the Serve config file that the service's manifest holds."""
-    return yaml.safe_load(manifest("service.yaml")["spec"]["serveConfigV2"])
+def serve_config(name="service.yaml"):
+    """Return the Serve config file that a service's manifest holds."""
+    return yaml.safe_load(manifest(name)["spec"]["serveConfigV2"])
 
 
 def ray_cluster(document):

@@ -15,8 +15,8 @@ from raykg.train.finetune_config import FinetuneConfig
 from tests.clusters import FILES, FOLDER, manifest, pods, ray_cluster, serve_config
 
 ROOT = FOLDER.parent
-RAY = {"service.yaml": "RayService", "finetune.yaml": "RayJob"}
-both = pytest.mark.parametrize("name", RAY)
+RAY = {"service.yaml": "RayService", "engine-vllm.yaml": "RayService", "finetune.yaml": "RayJob"}
+each = pytest.mark.parametrize("name", RAY)
 
 
 def test_these_are_all_manifests():
@@ -27,11 +27,11 @@ def test_these_are_all_manifests():
 def test_a_manifest_opens_with_the_command_that_applies_it(file):
     text = file.read_text(encoding="utf-8")
     assert text.startswith("# ") and f"-f {file.relative_to(ROOT)}" in text
-    kinds = {"service.yaml": "RayService", "finetune.yaml": "RayJob", "storage.yaml": "PersistentVolumeClaim"}
+    kinds = {**RAY, "storage.yaml": "PersistentVolumeClaim"}
     assert yaml.safe_load(text)["kind"] == kinds[file.name]
 
 
-@both
+@each
 def test_ray_is_the_one_that_raykg_runs_with_and_asks_for_a_token(name):
     found = manifest(name)
     cluster = ray_cluster(found)
@@ -41,13 +41,13 @@ def test_ray_is_the_one_that_raykg_runs_with_and_asks_for_a_token(name):
     assert len(bases) == 2 and {base[0] for base in bases} == {version("ray")} and {base[1:] for base in bases} == {("3", "11")}
 
 
-@both
+@each
 def test_all_pods_have_one_image_and_the_ports_and_volumes_that_are_used(name):
     head, groups = pods(manifest(name))
     released = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["version"]
     for pod in (head, *(pod for _, pod in groups)):
         (container,) = pod["containers"]
-        assert container["image"] == f"REGISTRY/raykg:{released}"
+        assert container["image"] == f"REGISTRY/{'vllm' if 'vllm' in name else 'raykg'}:{released}"
         assert {mount["name"] for mount in container["volumeMounts"]} == {volume["name"] for volume in pod["volumes"]}
         claims = [volume["persistentVolumeClaim"]["claimName"] for volume in pod["volumes"] if "persistentVolumeClaim" in volume]
         assert claims == [manifest("storage.yaml")["metadata"]["name"]]
@@ -83,6 +83,33 @@ def test_the_service_is_a_config_that_serve_and_raykg_take():
     assert needed <= workers * float(worker["containers"][0]["resources"]["limits"]["cpu"])
 
 
+def test_the_engine_is_what_ray_serves_and_where_the_service_would_ask_for_it():
+    """The language models' part needs no vLLM to be checked: Ray's own class reads it."""
+    from ray.llm._internal.serve.core.configs.llm_config import LLMConfig
+    from ray.serve.schema import ServeDeploySchema
+
+    plain = serve_config("engine-vllm.yaml")
+    assert set(plain) <= set(ServeDeploySchema.model_fields)
+    schema = ServeDeploySchema.model_validate(plain)
+    (engine,) = schema.applications
+    assert engine.import_path == "ray.serve.llm:build_openai_app" and set(engine.args) == {"llm_configs"} and engine.route_prefix == "/"
+    (plain,) = engine.args["llm_configs"]
+    assert set(plain) <= set(LLMConfig.model_fields)
+    served = LLMConfig.model_validate(plain)
+    (line,) = re.findall(r"# (engine: \{.*?\}) ", (FOLDER / "kuberay" / "service.yaml").read_text())
+    cfg = from_dict(ServeConfig, serve_config()["applications"][0]["args"]["settings"] | yaml.safe_load(line))
+    host = manifest("engine-vllm.yaml")["metadata"]["name"]
+    assert cfg.engine.endpoint == f"http://{host}-serve-svc:{schema.http_options.port}/v1"  # the service that KubeRay makes
+    assert [*cfg.models] == [served.model_id] and cfg.engine.model is None and cfg.engine.grammar == "xgrammar"
+    assert served.model_loading_config.model_source == cfg.engine.tokenizer
+    assert cfg.engine.positions == served.engine_kwargs["max_model_len"]
+    text = (FOLDER / "kuberay" / "engine-vllm.yaml").read_text()
+    assert f"raykg export {cfg.models[served.model_id]} --merged {cfg.engine.tokenizer}" in text
+    _, ((workers, worker),) = pods(manifest("engine-vllm.yaml"))
+    assert (workers, worker["containers"][0]["resources"]["limits"]["nvidia.com/gpu"]) == (1, "1")
+    assert f"ray[llm]=={version('ray')}" in (FOLDER / "Dockerfile.vllm").read_text()
+
+
 def test_the_commented_tracing_is_a_setting_too():
     text = (FOLDER / "kuberay" / "service.yaml").read_text()
     (line,) = re.findall(r"# (tracing: .*)", text)
@@ -106,5 +133,5 @@ def test_the_job_is_a_command_that_fits_its_cluster():
 
 def test_the_readme_names_every_file():
     text = (FOLDER / "README.md").read_text()
-    for file in (*FILES, FOLDER / "Dockerfile"):
+    for file in (*FILES, *FOLDER.glob("Dockerfile*")):
         assert f"`{file.relative_to(FOLDER)}`" in text
