@@ -4,7 +4,8 @@
 
 Prompts are plan prompts and reading prompts of the run's test questions, so that lines of very different length join and leave one batch,
 and prompts that begin alike are read once. Both sides run the merged model in float32. A difference is explained where, at the first token
-that differs, the two candidates' logits are less than 1e-4 apart, computed by one pass over the text; any other ends with exit code 1.
+that differs, the logits of both candidates lie less than 1e-4 below the best one, computed by one pass over the text; any other ends with
+exit code 1.
 """
 
 from __future__ import annotations
@@ -107,13 +108,15 @@ def alone(model: Any, tokens: Sequence[int], most: int) -> list[int]:  # noqa: A
 
 
 def gap(model: Any, prompt: Sequence[int], one: Sequence[int], other: Sequence[int]) -> float:  # noqa: ANN401
-    """Return how far apart the logits of the first two tokens are that differ."""
+    """Return how far below the best logit the worse one of the first two tokens lies that differ."""
     import torch
 
-    place = next(place for place, (mine, theirs) in enumerate(zip(one, other, strict=False)) if mine != theirs)
+    place = next((place for place, (mine, theirs) in enumerate(zip(one, other, strict=False)) if mine != theirs), None)
+    if place is None:
+        return float("inf")  # one goes on where the other has ended, though both wrote the same end
     with torch.inference_mode():
         logits = model(input_ids=torch.tensor([[*prompt, *one[:place]]])).logits[0, -1].float()
-    return float((logits[one[place]] - logits[other[place]]).abs())
+    return float(logits.max() - torch.minimum(logits[one[place]], logits[other[place]]))
 
 
 if __name__ == "__main__":

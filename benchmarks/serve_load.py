@@ -1,257 +1,198 @@
-"""The service under load, beside the servers that one would write in an afternoon.
+"""The service under load, beside the servers that one would write in an afternoon, and llama.cpp's.
 
-    python benchmarks/serve_load.py runs/quickstart
-    python benchmarks/serve_load.py runs/quickstart --questions 100 --clients 8 --strategies plan_execute --rates 2 4
+    python benchmarks/serve_load.py runs/quickstart                                 # about 25 minutes on 2 cores
+    python benchmarks/serve_load.py runs/quickstart --llama llama/bin/python        # with llama-cpp-python's server, which that Python has
+    python benchmarks/serve_load.py runs/quickstart --questions 30 --texts 16 --late 12                           # a look, four minutes
 
-All serve the same fine-tuned model on this machine, one after the other, in one run of this script:
+All serve the same fine-tuned model in float32 on this machine, one after the other, in one run of this script:
 
-    raykg serve          replicas of one thread each, continuous batches, prompts that begin alike read once
-    FastAPI + generate   one process, all cores, one question at a time
-    ... in batches       the same, collecting up to 16 requests into a padded batch of transformers' `generate`
+    raykg serve            replicas of one thread each, continuous batches, prompts that begin alike read once
+    FastAPI + generate     one process, all cores, one request at a time; streams with transformers' TextIteratorStreamer
+    ... in batches         the same, collecting up to 16 requests into a padded batch of `generate`, which answers when all of it is written
+    llama-cpp-python       its own server, all cores, the merged weights in a GGUF file; it has no strategies, so it continues prompts only
 
-The questions are about few films, many each, so that they share subgraphs: every film is asked about in the words of all one-hop test
-questions that go from a film. In the closed loop each client sends its next question when it has its answer; in the open loop questions
-arrive at random with a given rate, whatever the server does. Last, the time to the first token and to the last of 24 that `/v1/completions`
-streams, while other clients do the same. Each table ends with the ratio of answers a second.
+Answers: questions about few films, many each, so that they share subgraphs; every film is asked about in the words of all one-hop test
+questions that go from a film. Completions: the prompts that `read` makes of these questions, continued greedily and streamed.
+In the closed loop each client sends its next request when it has its answer; in the open loop requests arrive at random with a given rate,
+whatever the server does. `first s` is the median time until a text's first characters. Texts are compared with ours: those that differ
+while, somewhere on the way, the two best tokens' logits lay within 1e-4 count as near-ties, for rounding may decide them.
 """
 
 from __future__ import annotations
 
 import argparse
 import asyncio
-import json
 import os
-import random
-import signal
-import statistics
 import subprocess
-import sys
 import tempfile
 import time
-from collections.abc import Awaitable, Callable, Iterator, Sequence
-from contextlib import contextmanager
-from dataclasses import dataclass, field
+from collections.abc import Iterator, Sequence
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
-from typing import Any
 
-from served import free_port, served
+from peers import merged_gguf
+from peers.clients import TOKENS, Ask, Measured, Server, answer, closed, complete, heading, opened
+from peers.near_ties import NEAR, closest_calls
+from peers.questions import about_few, reading_prompts, strategy_of
+from peers.servers import llama, ours, plain, prompt_tokens
 
-READ = {"order": "stable"}
-TOKENS = 24
+_OURS = "raykg serve"
+_WARM = 8  # requests before anything is measured
+_SHOWN = 3
 
-
-@dataclass
-class Measured:
-    """What one server did."""
-
-    seconds: float = 0.0
-    latencies: list[float] = field(default_factory=list)
-    first: list[float] = field(default_factory=list)  # seconds to the first token
-    texts: dict[int, str] = field(default_factory=dict)
-    failed: int = 0
-
-    @property
-    def rate(self) -> float:
-        """Answers a second."""
-        return len(self.latencies) / self.seconds
-
-    def row(self, name: str) -> str:
-        """Return a line of the table."""
-        first = f"{statistics.median(self.first):11.2f}" if self.first else f"{'':11}"
-        p50, p99 = statistics.median(self.latencies), statistics.quantiles(self.latencies, n=100)[98]
-        return f"{name:26}{self.rate:10.2f}{p50:9.2f}{p99:9.2f}{first}{self.failed:8}"
+Servers = Iterator[tuple[str, AbstractContextManager[Server]]]
 
 
 def main() -> None:
     """Measure all and print tables."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    given = arguments()
+    if given.llama:
+        subprocess.run([given.llama, "-c", "import llama_cpp.server.app"], check=True)  # now, not after twenty minutes
+    started = time.monotonic()
+    beside = _WARM + given.late * len(given.rates)
+    questions = about_few(given.run, beside + max(given.questions, given.texts), given.films)
+    print(f"{given.questions} questions about {given.films} films, {given.clients} clients, {os.cpu_count()} cores", flush=True)
+    with tempfile.TemporaryDirectory(prefix="serve-load-") as folder:
+        load = Load(given, Path(folder))
+        for strategy in given.strategies:
+            load.answers(strategy, Requests.of(questions, given.questions, given))
+        if given.texts:
+            load.completions(Requests.of(reading_prompts(given.run, questions[: beside + given.texts]), given.texts, given))
+    print(f"\nmeasured in {(time.monotonic() - started) / 60:.0f} minutes")
+
+
+def arguments() -> argparse.Namespace:
+    """Return what the command line says."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("run", type=Path)
-    parser.add_argument("--questions", type=int, default=300)
-    parser.add_argument("--clients", type=int, default=16)
-    parser.add_argument("--replicas", type=int, default=os.cpu_count() or 1)
-    parser.add_argument("--batch", type=int, default=16)
+    parser.add_argument("--questions", type=int, default=300, help="of each strategy, in the closed loop (default: 300)")
+    parser.add_argument("--films", type=int, default=30, help="that the questions are about (default: 30)")
+    parser.add_argument("--texts", type=int, default=60, help="completions, in the closed loop; 0 for none (default: 60)")
+    parser.add_argument("--late", type=int, default=30, help="requests in each open loop (default: 30)")
+    parser.add_argument("--rates", nargs="*", type=float, default=[2.0], help="of arrivals a second in the open loops (default: 2)")
+    parser.add_argument("--clients", type=int, default=16, help="of the closed loops (default: 16)")
+    parser.add_argument("--replicas", type=int, default=os.cpu_count() or 1, help="of ours (default: one for each core)")
+    parser.add_argument("--batch", type=int, default=16, help="most texts at a time, ours and in batches (default: 16)")
     parser.add_argument("--strategies", nargs="*", default=["plan_execute", "read"])
-    parser.add_argument("--rates", nargs="*", type=float, default=[4.0], help="of arrivals a second in the open loop")
-    parser.add_argument("--films", type=int, default=30, help="that the questions are about")
-    given = parser.parse_args()
-    questions = about_few(given.run, given.questions, given.films)
-    print(f"{len(questions)} questions about {given.films} films, {given.clients} clients, {os.cpu_count()} cores")
-    for strategy in given.strategies:
-        compare(given, strategy, questions)
-    completions(given, questions)
+    parser.add_argument("--llama", help="a Python that has llama_cpp with its server")
+    parser.add_argument("--seconds", type=float, default=300.0, help="after which a closed loop begins no more requests (default: 300)")
+    return parser.parse_args()
 
 
-def compare(given: argparse.Namespace, strategy: str, questions: Sequence[str]) -> None:
-    """Measure the answers of one strategy, in a closed loop and in open ones."""
-    found: dict[str, list[Measured]] = {}
-    for name, server in servers(given, strategy):
-        with server as url:
-            asyncio.run(closed(url, questions[:8], 4, answer))  # warm
-            found[name] = [asyncio.run(closed(url, questions, given.clients, answer))]
-            found[name] += [asyncio.run(opened(url, questions[:150], rate)) for rate in given.rates]
-    for place, title in enumerate(["closed loop", *(f"open loop, {rate:g} a second" for rate in given.rates)]):
-        print(f"\n{strategy}, {title}\n{'server':26}{'answers/s':>10}{'p50 s':>9}{'p99 s':>9}{'':11}{'failed':>8}")
-        for name, measured in found.items():
-            print(measured[place].row(name))
-    (ours, *theirs) = found.values()
-    for name, other in zip(list(found)[1:], theirs, strict=True):
-        equal = sum(ours[0].texts.get(place) == text for place, text in other[0].texts.items())
-        print(f"ratio to {name}: {ours[0].rate / other[0].rate:.2f} (equal answers: {equal} of {len(questions)})")
+@dataclass(frozen=True, slots=True)
+class Requests:
+    """What each server is asked: nothing twice, for what a server has read before it may know.
+
+    Attributes:
+        warm: before anything is measured.
+        closed: in the closed loop.
+        opened: in each open loop.
+    """
+
+    warm: Sequence[str]
+    closed: Sequence[str]
+    opened: Sequence[Sequence[str]]
+
+    @classmethod
+    def of(cls, texts: Sequence[str], closed: int, given: argparse.Namespace) -> Requests:
+        """Deal texts out."""
+        left = iter(texts)
+        warm, first = list(islice(left, _WARM)), list(islice(left, closed))
+        return cls(warm, first, [list(islice(left, given.late)) for _ in given.rates])
 
 
-def completions(given: argparse.Namespace, questions: Sequence[str]) -> None:
-    """Measure when streamed texts begin and end."""
-    with ours(given, "plan_execute") as url:
-        asyncio.run(closed(url, questions[:8], 4, complete))
-        measured = asyncio.run(closed(url, questions[:100], given.clients, complete))
-    print(f"\ncompletions of {TOKENS} tokens, streamed\n{'server':26}{'texts/s':>10}{'p50 s':>9}{'p99 s':>9}{'first s':>11}{'failed':>8}")
-    print(measured.row("raykg serve"))
+class Load:
+    """Loads every server with the same requests and compares them."""
+
+    def __init__(self, given: argparse.Namespace, folder: Path) -> None:
+        """Hold the command line's settings and a folder for what the servers write."""
+        self.given, self.folder = given, folder
+        self._services = 0  # of ours, so far
+
+    def answers(self, strategy: str, questions: Requests) -> None:
+        """Measure the answers of one strategy."""
+        found = self._measured(self._servers(strategy), questions, answer)
+        self._print(f"answers of {strategy}", "answers", found)
+        self._compare(found, questions.closed, strategy)
+
+    def completions(self, prompts: Requests) -> None:
+        """Measure streamed texts, and when they begin."""
+        found = self._measured(self._completing(), prompts, complete)
+        self._print(f"completions of at most {TOKENS} tokens, streamed", "texts", found)
+        print("... in batches: nothing can be streamed, a text comes when the longest of its batch is written")
+        self._compare(found, prompts.closed, None)
+
+    def _servers(self, strategy: str) -> Servers:
+        given = self.given
+        yield _OURS, self._ours(strategy)
+        if strategy == "read":
+            yield "... every prompt read anew", self._ours(strategy, reuse=False)
+        yield "FastAPI + generate", plain(given.run, strategy, self.folder, batch=1)
+        yield f"... in batches of {given.batch}", plain(given.run, strategy, self.folder, batch=given.batch)
+
+    def _ours(self, strategy: str, *, reuse: bool = True) -> AbstractContextManager[Server]:
+        self._services += 1
+        folder = self.folder / f"service-{self._services}"
+        return ours(self.given.run, strategy, folder, replicas=self.given.replicas, batch=self.given.batch, reuse=reuse)
+
+    def _completing(self) -> Servers:
+        given = self.given
+        yield from self._servers("plan_execute")
+        if given.llama:
+            file = self.folder / "merged.gguf"
+            merged_gguf.write(given.run, file)
+            yield "llama-cpp-python", llama(Path(given.llama), file, self.folder)
+
+    def _measured(self, servers: Servers, requests: Requests, ask: Ask) -> dict[str, list[Measured]]:
+        """Return what each server did in the closed loop and in each open one."""
+        given = self.given
+        found: dict[str, list[Measured]] = {}
+        for name, running in servers:
+            with running as server:
+                asyncio.run(closed(server, requests.warm, 4, ask))
+                found[name] = [asyncio.run(closed(server, requests.closed, given.clients, ask, given.seconds))]
+                loops = zip(given.rates, requests.opened, strict=True)
+                found[name] += [asyncio.run(opened(server, texts, rate, ask)) for rate, texts in loops]
+                reads = prompt_tokens(server) if name == _OURS else None
+            print(f"{name}: {found[name][0].rate:.2f} a second in the closed loop", flush=True)
+            if reads is not None:
+                computed, known = reads
+                print(f"    tokens of prompts: {computed:,} computed, {known:,} known from earlier ones ({known / (computed + known):.0%})")
+        return found
+
+    def _print(self, title: str, unit: str, found: dict[str, list[Measured]]) -> None:
+        loops = [f"closed loop, {self.given.clients} clients", *(f"open loop, {rate:g} a second" for rate in self.given.rates)]
+        for place, loop in enumerate(loops):
+            print(heading(f"{title}, {loop}", unit))
+            for name, measured in found.items():
+                print(measured[place].row(name))
+
+    def _compare(self, found: dict[str, list[Measured]], asked: Sequence[str], strategy: str | None) -> None:
+        """Print how many times as fast ours was, and how many texts of the closed loop are equal."""
+        mine = found.pop(_OURS)[0]
+        differing = {name: _differing(mine, theirs[0]) for name, theirs in found.items()}
+        places = sorted({place for some in differing.values() for place in some})
+        chosen = None if strategy is None else strategy_of(self.given.run, strategy)
+        calls: dict[int, float] = {}
+        if places:
+            calls = dict(zip(places, closest_calls(self.given.run, chosen, [asked[place] for place in places], TOKENS), strict=True))
+        for name, theirs in found.items():
+            other, differ = theirs[0], differing[name]
+            unlike = [place for place in differ if calls[place] >= NEAR]
+            both = len(mine.texts.keys() & other.texts.keys())
+            told = f"{both - len(differ)} of {both} equal"
+            told += f", {len(differ) - len(unlike)} near-ties, {len(unlike)} other"
+            print(f"ratio to {name}: {mine.rate / other.rate:.2f} ({told})")
+            for place in unlike[:_SHOWN]:
+                print(f"    {asked[place][-80:]!r}, two best tokens {calls[place]:.1e} apart")
+                print(f"    ours {mine.texts[place]!r}, theirs {other.texts[place]!r}")
 
 
-def about_few(run: Path, count: int, films: int) -> list[str]:
-    """Return questions about few entities: those that one-hop test questions begin at, in the words of all of these questions."""
-    from raykg.data.question_set import QuestionSet
-
-    rows = [
-        row
-        for folder in sorted((run / "questions").glob("test-*"))
-        for row in QuestionSet.open(folder).to_table().to_pylist()
-        if row["kind"] == "1-hop" and " > " in row["plan"] and row["topics"][0] in row["question"]
-    ]
-    names = list(dict.fromkeys(row["topics"][0] for row in rows))[:films]
-    asked = [row["question"].replace(row["topics"][0], name) for name in names for row in rows]
-    return random.Random(0).sample(list(dict.fromkeys(asked)), count)
-
-
-def servers(given: argparse.Namespace, strategy: str) -> Iterator[tuple[str, Any]]:
-    """Yield each server's name and a context that runs it."""
-    yield "raykg serve", ours(given, strategy)
-    yield "FastAPI + generate", plain(given, strategy, 1)
-    yield f"... in batches of {given.batch}", plain(given, strategy, given.batch)
-
-
-def ours(given: argparse.Namespace, strategy: str) -> Any:  # noqa: ANN401 - a context manager
-    """Run our service."""
-    settings = {
-        "models": {"m": str(given.run.absolute())},
-        "strategy": strategy,
-        "strategies": [{"name": "plan_execute"}, {"name": "read", **READ}],
-        "replicas": {"count": given.replicas, "batch": given.batch},
-    }
-    return served(settings, Path(tempfile.mkdtemp(prefix="serve-load-")))
-
-
-@contextmanager
-def plain(given: argparse.Namespace, strategy: str, batch: int) -> Iterator[str]:
-    """Run a peer."""
-    port = free_port()
-    settings = json.dumps(READ if strategy == "read" else {})
-    script = str(Path(__file__).with_name("plain_servers.py"))
-    words = [
-        sys.executable,
-        script,
-        str(given.run),
-        "--port",
-        str(port),
-        "--strategy",
-        strategy,
-        "--settings",
-        settings,
-        "--batch",
-        str(batch),
-    ]
-    process = subprocess.Popen(words)
-    try:
-        url = f"http://127.0.0.1:{port}"
-        asyncio.run(ready(url, process))
-        yield url
-    finally:
-        process.send_signal(signal.SIGINT)
-        process.wait(60)
-
-
-async def ready(url: str, process: subprocess.Popen[bytes]) -> None:
-    """Wait until a server answers."""
-    import aiohttp
-
-    async with aiohttp.ClientSession() as session:
-        for _ in range(600):
-            try:
-                async with session.get(f"{url}/readyz"):
-                    return
-            except aiohttp.ClientError:
-                if process.poll() is not None:
-                    raise SystemExit("the server ended") from None
-                await asyncio.sleep(0.5)
-    raise SystemExit("the server is not ready after five minutes")
-
-
-Asking = Callable[[Any, str, str, Measured], Awaitable[str | None]]
-
-
-async def closed(url: str, questions: Sequence[str], clients: int, ask: Asking) -> Measured:
-    """Let clients ask, each its next question when it has its answer."""
-    import aiohttp
-
-    measured, places = Measured(), iter(range(len(questions)))
-
-    async def client(session: aiohttp.ClientSession) -> None:
-        for place in places:
-            await one(session, url, place, questions[place], measured, ask)
-
-    async with aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(600)) as session:
-        started = time.perf_counter()
-        await asyncio.gather(*(client(session) for _ in range(clients)))
-        measured.seconds = time.perf_counter() - started
-    return measured
-
-
-async def opened(url: str, questions: Sequence[str], rate: float) -> Measured:
-    """Let questions arrive at random."""
-    import aiohttp
-
-    measured, draw = Measured(), random.Random(1)
-    async with aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(600), connector=aiohttp.TCPConnector(limit=0)) as session:
-        started, asking = time.perf_counter(), []
-        for place, question in enumerate(questions):
-            asking.append(asyncio.create_task(one(session, url, place, question, measured, answer)))
-            await asyncio.sleep(draw.expovariate(rate))
-        await asyncio.gather(*asking)
-        measured.seconds = time.perf_counter() - started
-    return measured
-
-
-async def one(session: Any, url: str, place: int, question: str, measured: Measured, ask: Asking) -> None:  # noqa: ANN401
-    """Ask one question and note how it went."""
-    started = time.perf_counter()
-    text = await ask(session, url, question, measured)
-    if text is None:
-        measured.failed += 1
-    else:
-        measured.latencies.append(time.perf_counter() - started)
-        measured.texts[place] = text
-
-
-async def answer(session: Any, url: str, question: str, measured: Measured) -> str | None:  # noqa: ANN401
-    """Ask for an answer; None where it is refused."""
-    async with session.post(f"{url}/v1/answers", json={"question": question}) as response:
-        return str((await response.json())["text"]) if response.status == 200 else None
-
-
-async def complete(session: Any, url: str, question: str, measured: Measured) -> str | None:  # noqa: ANN401
-    """Stream a continuation, noting when its first token came."""
-    body = {"model": "m", "prompt": f"Q: {question}\nA:", "max_tokens": TOKENS, "stream": True, "temperature": 1.0, "seed": 1}
-    started, text, first = time.perf_counter(), "", None
-    async with session.post(f"{url}/v1/completions", json=body) as response:
-        if response.status != 200:
-            return None
-        async for line in response.content:
-            if line.startswith(b"data: {"):
-                choices = json.loads(line[6:]).get("choices") or [{}]
-                text += choices[0].get("text") or ""
-                first = first or (time.perf_counter() - started if text else None)
-    measured.first.append(first or time.perf_counter() - started)
-    return text
+def _differing(mine: Measured, other: Measured) -> list[int]:
+    """Return the places whose texts differ, of those that both answered."""
+    return [place for place in sorted(mine.texts.keys() & other.texts.keys()) if mine.texts[place] != other.texts[place]]
 
 
 if __name__ == "__main__":

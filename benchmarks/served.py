@@ -63,6 +63,16 @@ def get(url: str, path: str, headers: Mapping[str, str] | None = None) -> Any:  
     return _asked(urllib.request.Request(url + path, headers=dict(headers or {})))
 
 
+def get_text(url: str, path: str) -> str:
+    """Return a response's text.
+
+    Raises:
+        urllib.error.HTTPError: the service refuses it.
+    """
+    with urllib.request.urlopen(url + path, timeout=60) as response:
+        return str(response.read().decode())
+
+
 def _asked(request: urllib.request.Request) -> Any:  # noqa: ANN401 - JSON
     for left in reversed(range(_TRIES)):
         try:
