@@ -60,7 +60,7 @@ def test_under_a_grammar_only_plans_are_written(random, tmp_path):
     names = grammar.copying(["Heat", "A"])
     with engine(model, tokenizer) as found:
         there = remote(found, tokenizer, concurrent=1)
-        texts = there.generate(PROMPTS, 120, STOP, [grammar, names, grammar, names, grammar])
+        texts = there.generate(PROMPTS, 60, STOP, [grammar, names, grammar, names, grammar])
         whole = [text for text, finish in zip(texts, found.finishes, strict=True) if finish == "stop"]
         for text in whole:
             parse(text.strip(), graph)
