@@ -28,7 +28,7 @@ quickstart: install
 	@$(BIN)/raykg train jobs/configs/finetune/quickstart.yaml
 
 test: install
-	@$(BIN)/python -m pytest
+	@$(BIN)/python -m pytest --numprocesses 2 --dist loadgroup
 
 lint: install
 	@$(BIN)/ruff check .

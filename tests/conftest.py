@@ -1,9 +1,10 @@
-"""Fixtures that all tests share: few threads, and one Ray for the whole run."""
+"""Fixtures that all tests share: few threads, one Ray for the whole run, and which tests may run side by side."""
 
 from __future__ import annotations
 
 import os
 import secrets
+from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -16,7 +17,30 @@ os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
 # No test may look for a model or a data set on the network.
 os.environ["HF_HUB_OFFLINE"] = "1"
 
+# Folders whose tests run one after the other. Commands start a Ray of their own where they need one; the page's tests have one browser.
+GROUPS = {"cli/": "commands", "serve/web/": "page", "serve/": "ray", "train/": "ray"}
 LOGICAL_CPUS = 6  # two training workers, two for the Ray Data pipelines that feed them, two for the replicas of a service
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Name the group of each test: `make test` runs two groups at a time, and whatever needs the one Ray is one of them."""
+    for item in items:
+        item.add_marker(pytest.mark.xdist_group(_group(item)))
+
+
+def _group(item: pytest.Item) -> str:
+    place = item.path.relative_to(Path(__file__).parent).as_posix()
+    if "ray_session" in getattr(item, "fixturenames", ()):
+        return "ray"
+    return next((group for folder, group in GROUPS.items() if place.startswith(folder)), place)
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """Say last what was skipped, and why."""
+    skipped = [report.longrepr[2] for report in terminalreporter.stats.get("skipped", []) if isinstance(report.longrepr, tuple)]
+    for reason, count in sorted(Counter(skipped).items()):
+        terminalreporter.write_line(f"{count} tests: {reason.removeprefix('Skipped: ')}")
 
 
 @pytest.fixture(scope="session")

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 NAME = "films"
+NO_XGRAMMAR = "xgrammar, which reads grammars in vLLM, is missing: pip install 'raykg[xgrammar]'"
 
 
 @dataclass

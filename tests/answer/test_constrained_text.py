@@ -9,6 +9,7 @@ from raykg.answer.constrained_grammar import PlanGrammar
 from raykg.answer.constrained_names import NameList, stretches
 from raykg.answer.constrained_text import grammar_text
 from raykg.kg.logical_form import Entity, ParseError, parse, relations, write
+from tests.answer.engines import NO_XGRAMMAR
 from tests.answer.random_models import NASTY, nasty_graph
 from tests.answer.test_constrained_grammar import NAMES, accepts
 from tests.graphs import film_graph
@@ -16,7 +17,7 @@ from tests.kg.logical_form.random_forms import RandomForms
 
 _UNREAD = re.compile(r'"(?:\\.|[^"\\])*"|\[(?:\\.|[^\]\\])*\]')  # texts and classes of a rule
 
-xgrammar = pytest.importorskip("xgrammar")
+xgrammar = pytest.importorskip("xgrammar", reason=NO_XGRAMMAR)
 
 VALUES = ["1984", "a ] b", "x", "2001-12-31", "-3.5", "a - b", "", "x [y]", "1e5", "(a)", "max"]
 

@@ -17,7 +17,7 @@ from raykg.answer.remote import RemoteGenerator, refuse_weights
 from raykg.config.choice import chosen
 from raykg.data.prompts import STOP, plan_prompt
 from raykg.kg.logical_form import parse
-from tests.answer.engines import engine
+from tests.answer.engines import NO_XGRAMMAR, engine
 from tests.answer.learnt import write_learnt_run
 from tests.answer.random_models import merged_tokenizer, nasty_graph, random_model, sentence_piece_tokenizer
 from tests.graphs import film_graph
@@ -53,7 +53,7 @@ def test_greedy_texts_are_those_of_the_weights_token_for_token(random, prompts):
 
 
 def test_under_a_grammar_only_plans_are_written(random, tmp_path):
-    pytest.importorskip("xgrammar")
+    pytest.importorskip("xgrammar", reason=NO_XGRAMMAR)
     model, tokenizer = random
     graph = nasty_graph(tmp_path, 1)
     grammar = PlanGrammar.of(graph, asking=True)
@@ -162,7 +162,7 @@ def test_strategies_answer_as_they_do_here(learnt, name):
 
 
 def test_with_a_grammar_the_plans_are_those_that_are_written_here(learnt):
-    pytest.importorskip("xgrammar")
+    pytest.importorskip("xgrammar", reason=NO_XGRAMMAR)
     run, here = learnt
     way = choose_strategy("plan_execute", open_saved(run))
     with engine(here.model, here.tokenizer) as found:

@@ -1,4 +1,4 @@
-"""A headless Chromium for tests of the page, and a reason, printed last, where there is none."""
+"""A headless Chromium for tests of the page, and a reason where there is none."""
 
 from __future__ import annotations
 
@@ -100,11 +100,3 @@ def page(open_page, address: str):
     found = open_page(address)
     found.wait_for_selector("#model option", state="attached")
     return found
-
-
-@pytest.hookimpl(trylast=True)
-def pytest_terminal_summary(terminalreporter) -> None:
-    """Say last that, and why, the browser's tests were skipped."""
-    texts = [report.longrepr[2] for report in terminalreporter.stats.get("skipped", []) if isinstance(report.longrepr, tuple)]
-    for text in sorted({text for text in texts if SKIPPED in text}):
-        terminalreporter.write_line(f"{sum(text == one for one in texts)} tests: {text.removeprefix('Skipped: ')}")
