@@ -21,6 +21,7 @@ from tests.answer.runs import write_run
 from tests.architecture.source import ROOT
 from tests.cli.run_raykg import raykg
 from tests.serve.services import free_port, settings
+from tests.serve.steady import Steady
 
 
 @pytest.fixture
@@ -58,6 +59,7 @@ def test_serve_answers_with_keys_and_ends_after_the_requests_that_run(config, tm
             assert client.get("/v1/kg/entities?q=Alien", headers={"Authorization": f"Bearer {reader}"}).status_code == 200
             assert client.get("/openapi.json").json()["info"]["title"] == "raykg"
 
+            check_updates(config, url, asker)
             late = {}
 
             def ask_late():
@@ -72,12 +74,33 @@ def test_serve_answers_with_keys_and_ends_after_the_requests_that_run(config, tm
         out, error = process.communicate(timeout=60)
         assert process.returncode == 0, error
         assert "takes no more requests" in out and out.endswith("raykg: stopped\n")
-        assert error == ""
+        assert error == "" and "raykg: no update: http.keep_alive (91)" in out
         with pytest.raises(httpx.ConnectError):
             httpx.get(f"{url}/healthz", timeout=5)
     finally:
         process.kill()
         process.wait()
+
+
+def check_updates(config, url, key):
+    """Let the service that runs go by another config, and by one that it cannot go by; no request may fail meanwhile."""
+    strategies = "strategies=[{name: tests.serve.scripted}, {name: plan_execute}]"
+    clients = Steady(url, {"Authorization": f"Bearer {key}"})
+    long = "wait 0 who directed Alien, if anybody did?"
+    assert clients.answer(long).status_code == 200 and clients.answer(strategy="read").status_code == 200
+
+    def updated(*overrides, code=""):
+        return raykg("serve", str(config), *overrides, "--update", cwd=ROOT, code=code)
+
+    no_ray = "import sys; sys.modules['ray'] = None"  # who asks for an update is a small process
+    done = clients.during(lambda: updated("limits.question=30", strategies, code=no_ray))
+    assert done.returncode == 0, done.stderr
+    assert re.match(r"raykg: updated in [\d.]+ s: strategies: .*; limits.question: 2000 -> 30\n", done.stdout), done.stdout
+    assert clients.whole(), (set(clients.answers), clients.streams)
+    refused = updated("limits.question=2000", "http.keep_alive=91")
+    assert refused.returncode == 2 and "http.keep_alive (91): is 90 while this service runs" in refused.stderr
+    assert clients.answer(long).json()["error"]["code"] == "text_too_long"
+    assert clients.answer(strategy="read").json()["error"]["code"] == "unknown_strategy"
 
 
 def test_what_is_wrong_is_said_before_ray_starts(config, tmp_path):
