@@ -18,7 +18,10 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
-NEAR = 1e-4
+from peers.near_ties import NEAR
+from peers.questions import about_few, reading_prompts
+
+FILMS = 12  # that the prompts with facts are about
 
 
 def main() -> None:
@@ -34,7 +37,7 @@ def main() -> None:
     from raykg.answer.opening import open_model
 
     opened = open_model(given.run, dtype="float32")
-    prompts = prompts_of(opened, given.run, given.prompts)
+    prompts = prompts_of(given.run, given.prompts)
     model, tokenizer = opened.model, opened.tokenizer
     encoded: list[list[int]] = tokenizer(prompts, add_special_tokens=False)["input_ids"]
     ours, seconds, reads = continuously(model, tokenizer, prompts, given)
@@ -51,21 +54,15 @@ def main() -> None:
     raise SystemExit(1 if unexplained else 0)
 
 
-def prompts_of(opened: Any, run: Path, count: int) -> list[str]:  # noqa: ANN401
-    """Return prompts of two kinds, mixed."""
-    from raykg.answer.opening import choose_strategy, open_saved
-    from raykg.answer.question import Question
+def prompts_of(run: Path, count: int) -> list[str]:
+    """Return plan prompts of test questions, mixed with a quarter that holds facts, about so few films that many begin alike."""
     from raykg.data.prompts import plan_prompt
     from raykg.data.question_set import QuestionSet
 
     folder = next(iter(sorted((run / "questions").glob("test-*"))))
-    texts = QuestionSet.open(folder).to_table()["question"].to_pylist()[:count]
-    reading = opened.strategy(choose_strategy("read", open_saved(run)))
-    made = []
-    for place, text in enumerate(texts):
-        nodes = reading.topics(Question(text)) if place % 4 == 0 else []
-        made.append(reading.prompt(Question(text), reading.facts(text, nodes).texts) if nodes else plan_prompt(text))
-    return random.Random(0).sample(made, len(made))
+    reading = reading_prompts(run, about_few(run, count // 4, FILMS))
+    plans = [plan_prompt(text) for text in QuestionSet.open(folder).to_table()["question"].to_pylist()[: count - len(reading)]]
+    return random.Random(0).sample(plans + reading, len(plans) + len(reading))
 
 
 def continuously(
