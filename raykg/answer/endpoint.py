@@ -16,6 +16,7 @@ import math
 import os
 import threading
 import time
+import weakref
 from collections.abc import Awaitable, Callable, Coroutine, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass
@@ -31,6 +32,7 @@ T = TypeVar("T")
 
 _BUSY = (429, 502, 503, 504)
 _BACKOFF = 0.2  # seconds before the second try where the engine does not say; twice as many before each further one
+_CLOSING = 2.0  # seconds for closing connections
 _CONNECT = 5.0  # seconds for a connection: engines stand near
 _SAID = 300  # characters of what an engine says that are repeated
 _MOST_BYTES = 16 << 20  # of a response; a text of a thousand tokens with probabilities has a hundred thousand
@@ -108,15 +110,17 @@ class Endpoint:
         return self._soon(self._described()).result()
 
     def close(self) -> None:
-        """Close the connections."""
+        """Close the connections; who forgets it has them closed when nobody holds the endpoint any more, or the process ends."""
         if "_loop" in self.__dict__:
-            asyncio.run_coroutine_threadsafe(self._session.close(), self._loop).result()
-            self._loop.call_soon_threadsafe(self._loop.stop)
+            self._end()
 
     @cached_property
     def _loop(self) -> asyncio.AbstractEventLoop:
         loop = asyncio.new_event_loop()
-        threading.Thread(target=loop.run_forever, name="engine", daemon=True).start()
+        thread = threading.Thread(target=loop.run_forever, name="engine", daemon=True)
+        thread.start()
+        self._opened: list[Any] = []
+        self._end = weakref.finalize(self, _ended, loop, thread, self._opened)
         return loop
 
     @cached_property
@@ -128,7 +132,9 @@ class Endpoint:
         import aiohttp
 
         connector = aiohttp.TCPConnector(limit=0)  # `_room` is the limit
-        return aiohttp.ClientSession(connector=connector, headers=self._headers, timeout=aiohttp.ClientTimeout(sock_connect=_CONNECT))
+        made = aiohttp.ClientSession(connector=connector, headers=self._headers, timeout=aiohttp.ClientTimeout(sock_connect=_CONNECT))
+        self._opened.append(made)
+        return made
 
     def _soon(self, work: Coroutine[Any, Any, T]) -> Future[T]:
         with _making:
@@ -218,6 +224,23 @@ class _BusyError(Exception):
 
 
 _making = threading.Lock()  # one loop, whichever thread comes first
+
+
+def _ended(loop: asyncio.AbstractEventLoop, thread: threading.Thread, opened: Sequence[Any]) -> None:
+    """Break off what is being asked, close the sessions of a loop and end its thread, whichever thread wants that."""
+
+    async def close() -> None:
+        running = asyncio.all_tasks() - {asyncio.current_task()}
+        for task in running:
+            task.cancel()
+        await asyncio.gather(*running, return_exceptions=True)
+        for session in opened:
+            await session.close()
+        loop.stop()
+
+    asyncio.run_coroutine_threadsafe(close(), loop)
+    if threading.current_thread() is not thread:
+        thread.join(_CLOSING)
 
 
 async def _all_of(works: Sequence[Coroutine[Any, Any, T]]) -> list[T]:

@@ -10,6 +10,8 @@ from raykg.answer.engine_config import EngineConfig
 from raykg.answer.question import AnswerError
 from tests.answer.engines import engine
 
+SILENT = 15.0  # seconds; far more than what a busy machine needs for the rest of a test
+
 
 def said(text, **more):
     return {"choices": [{"index": 0, "text": text} | more], "usage": {"completion_tokens": 3}}
@@ -74,7 +76,7 @@ def test_a_busy_engine_is_asked_again_when_it_says():
     with engine(said=[(429, {"Retry-After": "1"}, b""), (503, {}, b""), (200, {}, said("at last"))]) as found:
         started = time.monotonic()
         assert ask(found)[0].text == "at last"
-        assert 1.3 < time.monotonic() - started < 5 and len(found.asked) == 3
+        assert time.monotonic() - started > 1.3 and len(found.asked) == 3
 
 
 def test_an_engine_that_stays_busy_is_given_up():
@@ -113,24 +115,24 @@ def test_nobody_there():
 
 
 def test_one_failure_breaks_off_the_other_requests():
-    with engine(said=[(500, {}, b"broken"), 5.0, 5.0]) as found:
+    with engine(said=[(500, {}, b"broken"), SILENT, SILENT]) as found:
         started = time.monotonic()
         with pytest.raises(EngineError, match="broken"):
             ask(found, times=3)
-        assert time.monotonic() - started < 2
+        assert time.monotonic() - started < SILENT, "nobody waited for those that say nothing"
 
 
 def test_who_cancels_does_not_wait():
-    with engine(said=[5.0]) as found:
+    with engine(said=[SILENT]) as found:
         endpoint = Endpoint(EngineConfig(endpoint=found.url), "films")
         asking = endpoint.ask([{"prompt": "x"}])
-        deadline = time.monotonic() + 5
+        deadline = time.monotonic() + SILENT
         while not found.asked and time.monotonic() < deadline:
             time.sleep(0.01)
         started = time.monotonic()
         assert asking.cancel()
         endpoint.close()
-        assert time.monotonic() - started < 1
+        assert time.monotonic() - started < SILENT
 
 
 def test_the_key_comes_from_the_environment_and_stands_in_no_message(monkeypatch):
