@@ -27,7 +27,7 @@ def start_ray(cpus: int, logs: Path) -> None:
 
     What it says goes to `<logs>/driver.log`.
     """
-    from raykg.train.launch import quieten
+    from raykg.train.launch import quieten, take_sigterm_back
 
     quieten(logs)
     import ray
@@ -39,6 +39,7 @@ def start_ray(cpus: int, logs: Path) -> None:
                 ray.init(log_to_driver=False, configure_logging=False)
             else:
                 ray.init(num_cpus=cpus, include_dashboard=False, log_to_driver=False, configure_logging=False)
+    take_sigterm_back()
     ray.data.DataContext.get_current().enable_progress_bars = False
 
 

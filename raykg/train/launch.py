@@ -18,6 +18,7 @@ import importlib
 import json
 import logging
 import os
+import signal
 import sys
 import threading
 import time
@@ -76,6 +77,7 @@ def start_ray(resources: ResourcesConfig, logs: Path) -> None:
                 configure_logging=False,
                 object_store_memory=_OBJECT_STORE,
             )
+    take_sigterm_back()
     import ray.data
 
     ray.data.DataContext.get_current().enable_progress_bars = False
@@ -181,6 +183,15 @@ def quieten(logs: Path) -> None:
     os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")  # what the next Ray does anyway; silences its warning
     os.environ.setdefault("TRANSFORMERS_VERBOSITY", "error")
     os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
+
+
+def take_sigterm_back() -> None:
+    """Let SIGTERM end this process as Ctrl-C does; to be called in the main thread, after Ray has started.
+
+    Ray's C++ puts a handler before Python's, which sets an alarm of three seconds: who takes longer to end cleanly is aborted.
+    """
+    if threading.current_thread() is threading.main_thread():
+        signal.signal(signal.SIGTERM, signal.getsignal(signal.SIGTERM))
 
 
 def _fit_once(config: dict[str, Any], resources: ResourcesConfig, folder: Path, name: str, on_record: OnRecord) -> BaseException | None:

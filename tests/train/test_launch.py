@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import json
+import os
+import signal
+import time
 from collections.abc import Mapping
 from pathlib import Path
 from types import SimpleNamespace
@@ -197,3 +200,17 @@ def test_the_cleaner_asks_no_other_rays_dashboard(ray_session, monkeypatch):
     monkeypatch.setattr(worker, "get_dashboard_url", lambda: "10.0.0.1:8265")
     launch._name_own_cluster()
     assert get_env_vars_to_propagate()["RAY_API_SERVER_ADDRESS"] == "http://10.0.0.1:8265"
+
+
+def test_sigterm_leaves_as_much_time_to_end_as_ctrl_c(ray_session):
+    """Ray's own handler, which stands before Python's, sets an alarm that aborts the process after three seconds."""
+    before = signal.getsignal(signal.SIGTERM)
+    launch.take_sigterm_back()
+    assert signal.getsignal(signal.SIGTERM) is before
+    try:
+        with pytest.raises(SystemExit):
+            os.kill(os.getpid(), signal.SIGTERM)
+            time.sleep(1.0)  # Python calls its handler between two of its instructions
+        assert signal.getitimer(signal.ITIMER_REAL) == (0.0, 0.0)
+    finally:
+        signal.alarm(0)
