@@ -18,7 +18,7 @@ os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
 os.environ["HF_HUB_OFFLINE"] = "1"
 
 # Folders whose tests run one after the other. Commands start a Ray of their own where they need one; the page's tests have one browser.
-GROUPS = {"cli/": "commands", "serve/web/": "page", "serve/": "ray", "train/": "ray"}
+GROUPS = {"cli/": "commands", "serve/web/": "page"}
 LOGICAL_CPUS = 6  # two training workers, two for the Ray Data pipelines that feed them, two for the replicas of a service
 
 

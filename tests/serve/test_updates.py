@@ -1,15 +1,18 @@
-"""What an update of a running service refuses; tests/cli/test_serve.py updates a service as users do."""
+"""What an update of a running service refuses, and the way back; tests/cli/test_serve.py updates a service as users do."""
 
 from pathlib import Path
 
+import httpx
 import pytest
 
 from raykg.config.load import from_dict, to_dict
 from raykg.serve.app import application
+from raykg.serve.launch import APPLICATION
 from raykg.serve.paths import absolute
 from raykg.serve.serve_config import ServeConfig
 from raykg.serve.sharing import hostings
 from raykg.serve.updates import Change, Deployed, UpdateError, changes, check_fixed, update
+from tests.serve.steady import ANSWER, Steady
 
 
 def config(**settings):
@@ -62,3 +65,22 @@ def with_settings(cfg, settings):
 def test_what_cannot_be_had_is_refused_before_anything_happens(deployed, settings, why):
     with pytest.raises(UpdateError, match=f"(?s){why}.*nothing was changed"):
         update(deployed, with_settings(deployed.cfg, settings))
+
+
+def test_what_fails_when_it_starts_is_taken_back(service, deployed, tmp_path, monkeypatch):
+    """A damaged file of keys stands for whatever a new process dies of; damaged weights only take longer."""
+    monkeypatch.setattr("raykg.serve.app._CONSTRUCTIONS", 1)
+    (tmp_path / "keys.json").write_text("{")
+    wanted = with_settings(deployed.cfg, {"keys": str(tmp_path / "keys.json"), "limits": {"question": 25}})
+    clients = Steady(service.url)
+    questions = httpx.get(f"{service.url}/v1/models/films").json()["raykg"]["questions"]
+
+    def fail():
+        with pytest.raises(UpdateError, match="the update was taken back: the service runs as before, details are in .*logs"):
+            update(deployed, wanted, name=APPLICATION)
+
+    clients.during(fail)
+    assert set(clients.answers) == {(200, ANSWER)} and clients.streams
+    assert clients.answer("who directed Alien, if anybody did?").status_code == 200, "the limit is the old one"
+    after = httpx.get(f"{service.url}/v1/models/films").json()["raykg"]["questions"]
+    assert after >= questions + len(clients.answers), "the replica is another process"
