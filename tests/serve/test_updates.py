@@ -2,7 +2,6 @@
 
 from pathlib import Path
 
-import httpx
 import pytest
 
 from raykg.config.load import from_dict, to_dict
@@ -73,7 +72,6 @@ def test_what_fails_when_it_starts_is_taken_back(service, deployed, tmp_path, mo
     (tmp_path / "keys.json").write_text("{")
     wanted = with_settings(deployed.cfg, {"keys": str(tmp_path / "keys.json"), "limits": {"question": 25}})
     clients = Steady(service.url)
-    questions = httpx.get(f"{service.url}/v1/models/films").json()["raykg"]["questions"]
 
     def fail():
         with pytest.raises(UpdateError, match="the update was taken back: the service runs as before, details are in .*logs"):
@@ -82,5 +80,3 @@ def test_what_fails_when_it_starts_is_taken_back(service, deployed, tmp_path, mo
     clients.during(fail)
     assert set(clients.answers) == {(200, ANSWER)} and clients.streams
     assert clients.answer("who directed Alien, if anybody did?").status_code == 200, "the limit is the old one"
-    after = httpx.get(f"{service.url}/v1/models/films").json()["raykg"]["questions"]
-    assert after >= questions + len(clients.answers), "the replica is another process"
