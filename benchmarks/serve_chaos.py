@@ -1,6 +1,6 @@
 """The service under chaos: processes killed, configs changed, replicas let go, ten times the load, and each request is answered once.
 
-    python benchmarks/serve_chaos.py                              # 20,000 requests; at some 20 a second, 2 cores need half an hour
+    python benchmarks/serve_chaos.py                              # 20,000 requests; at some 8 a second, 2 cores need 40 minutes
     python benchmarks/serve_chaos.py --requests 1200 --kills 2 --gateway-kills 1 --updates 1 --downscales 1 --bursts 1     # three minutes
 
 Starts a Ray of its own (token authentication on) and the service of `raykg.serve.app:build` with a tiny random model, then sends requests

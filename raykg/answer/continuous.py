@@ -43,14 +43,24 @@ class Work:
     def __init__(self) -> None:
         self.abandoned = False
         self._lines: list[Line] = []
-        self._stop: Callable[[], object] = bool  # which does nothing
+        self._stop: Callable[[], object] | None = None
 
     def abandon(self) -> None:
         """Stop writing for this caller at the next step; who waits for its texts gets an `AbandonedError`."""
         self.abandoned = True
         for line in self._lines:
             line.abandoned = True
-        self._stop()
+        if self._stop is not None:
+            self._stop()
+
+    def check(self) -> None:
+        """Go on only if somebody still waits.
+
+        Raises:
+            AbandonedError: nobody does.
+        """
+        if self.abandoned:
+            raise AbandonedError("nobody waits for this answer any more")
 
     def has(self, lines: Sequence[Line]) -> None:
         """Take note of the lines that are written for it now."""
@@ -102,7 +112,6 @@ class Engine:
         self._pending: dict[Line, tuple[Future[None], set[Line]]] = {}
         self._arrived = threading.Condition()
         self._closed = False
-        self._mine = threading.local()
         self._thread = threading.Thread(target=self._work, args=(begin,), name="model", daemon=True)
         self._thread.start()
 
@@ -113,14 +122,8 @@ class Engine:
         Raises:
             AbandonedError: it was abandoned before its turn came.
         """
-        self._mine.work = work
-        try:
-            with self.turns:
-                if work is not None and work.abandoned:
-                    raise AbandonedError("nobody waits for this answer any more")
-                yield
-        finally:
-            self._mine.work = None  # the thread's next texts are somebody else's
+        with self.turns.taken(work):
+            yield
 
     def submit(self, lines: Sequence[Line]) -> Future[None]:
         """Let lines be written; the future is done when all have ended, or raises what a step of theirs raised."""
@@ -143,14 +146,14 @@ class Engine:
         Raises:
             AbandonedError: the work that they belong to was abandoned.
         """
-        work: Work | None = getattr(self._mine, "work", None)
+        work = self.turns.work
         if work is not None:
             work.has(lines)
         done = self.submit(lines)
         with self.turns.lent():
             done.result()
-        if work is not None and work.abandoned:
-            raise AbandonedError("nobody waits for this answer any more")
+        if work is not None:
+            work.check()
 
     def close(self) -> None:
         """End the model's thread; who waits gets an `AbandonedError`."""
@@ -284,6 +287,29 @@ class Turns:
         self._guard = threading.Lock()
         self._queue: deque[threading.Lock] = deque()
         self._holder: int | None = None
+        self._mine = threading.local()
+
+    @property
+    def work(self) -> Work | None:
+        """What this thread has its turn for."""
+        found: Work | None = getattr(self._mine, "work", None)
+        return found
+
+    @contextmanager
+    def taken(self, work: Work | None) -> Iterator[None]:
+        """Hold a turn for some work; what is written meanwhile belongs to it.
+
+        Raises:
+            AbandonedError: it was abandoned before its turn came.
+        """
+        self._mine.work = work
+        try:
+            with self:
+                if work is not None:
+                    work.check()
+                yield
+        finally:
+            self._mine.work = None  # the thread's next texts are somebody else's
 
     def __enter__(self) -> None:
         with self._guard:

@@ -12,14 +12,13 @@ An engine cannot do all: `walk` and beams look at scores, and a second model is 
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Iterator, Sequence
 from concurrent.futures import CancelledError
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from raykg.answer.constrained_text import grammar_text
-from raykg.answer.continuous import AbandonedError, Turns, Work
+from raykg.answer.continuous import Turns, Work
 from raykg.answer.endpoint import Completed, Endpoint
 from raykg.answer.generation import Generator, TooLong, Written
 from raykg.answer.question import AnswerError
@@ -85,7 +84,6 @@ class RemoteGenerator(Generator):
         self._positions = config.positions or positions
         self._introduced = False
         self._turns = Turns()
-        self._mine = threading.local()
         self._grammars: dict[tuple[PlanGrammar, str | None], str] = {}
 
     @property
@@ -105,13 +103,8 @@ class RemoteGenerator(Generator):
         Raises:
             AbandonedError: it was abandoned before its turn came.
         """
-        self._mine.work = work
-        try:
-            with self._turns:
-                _still_wanted(work)
-                yield
-        finally:
-            self._mine.work = None
+        with self._turns.taken(work):
+            yield
 
     def generate(
         self, prompts: Sequence[str], max_new_tokens: int = 32, stop: str | None = None, grammars: Sequence[PlanGrammar] | None = None
@@ -178,7 +171,7 @@ class RemoteGenerator(Generator):
         return body | ({"grammar": text} if self.config.grammar == "llama_cpp" else {"structured_outputs": {"grammar": text}})
 
     def _asked(self, bodies: Sequence[dict[str, Any]]) -> list[Completed]:
-        work: Work | None = getattr(self._mine, "work", None)
+        work = self._turns.work
         asking = self.endpoint.ask(bodies)
         if work is not None:
             work.ends_by(asking.cancel)
@@ -186,13 +179,9 @@ class RemoteGenerator(Generator):
             with self._turns.lent():
                 return asking.result()
         except CancelledError:
-            _still_wanted(work)
+            if work is not None:
+                work.check()
             raise
-
-
-def _still_wanted(work: Work | None) -> None:
-    if work is not None and work.abandoned:
-        raise AbandonedError("nobody waits for this answer any more")
 
 
 def refuse_weights(chosen: Chosen) -> None:
