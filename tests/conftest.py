@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import secrets
+import sys
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
@@ -22,6 +23,7 @@ GROUPS = {"cli/": "commands", "serve/web/": "page"}
 LOGICAL_CPUS = 6  # two training workers, two for the Ray Data pipelines that feed them, two for the replicas of a service
 
 
+@pytest.hookimpl(tryfirst=True)  # before pytest-xdist reads the groups in its hook of this name
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Name the group of each test: `make test` runs two groups at a time, and whatever needs the one Ray is one of them."""
     for item in items:
@@ -41,6 +43,17 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
     skipped = [report.longrepr[2] for report in terminalreporter.stats.get("skipped", []) if isinstance(report.longrepr, tuple)]
     for reason, count in sorted(Counter(skipped).items()):
         terminalreporter.write_line(f"{count} tests: {reason.removeprefix('Skipped: ')}")
+
+
+@pytest.fixture(autouse=True)
+def no_ray_of_its_own(request: pytest.FixtureRequest) -> Iterator[None]:
+    """Fail a test that starts a Ray in this process where it should ask for `ray_session`: the next test would stumble over it."""
+    started = "ray" in sys.modules and sys.modules["ray"].is_initialized()
+    yield
+    if "ray_session" in request.fixturenames or started or "ray" not in sys.modules or not sys.modules["ray"].is_initialized():
+        return
+    sys.modules["ray"].shutdown()
+    pytest.fail("it has started a Ray in the tests' process: let it use the fixture ray_session")
 
 
 @pytest.fixture(scope="session")

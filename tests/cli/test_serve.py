@@ -104,7 +104,9 @@ def check_updates(config, url, key):
 
 
 def test_what_is_wrong_is_said_before_ray_starts(config, tmp_path):
+    (tmp_path / "broken.json").write_text('{"keys": [')
     for overrides, words in [
+        ([f"keys={tmp_path / 'broken.json'}"], "broken.json: is damaged"),
         (["http.host=0.0.0.0", "keys=null"], "lets other machines in, which needs keys"),
         (["models={films: nowhere}"], "no such folder"),
         (["replicas.cuont=2"], "did you mean 'count'"),

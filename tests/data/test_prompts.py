@@ -57,7 +57,7 @@ def test_no_target_holds_the_stop(text: str) -> None:
 
 
 def test_a_question_stays_one_line() -> None:
-    assert plan_prompt(" who\n\tdirected  Alien? ") == "who directed Alien? =>"
+    assert plan_prompt(" who\n\tdirected  Alien? ") == "\nwho directed Alien? =>"
     assert read_prompt("q\nq", ["a\nb", "c"]).splitlines() == ["1 a b", "2 c", "Q: q q", "A:"]
 
 

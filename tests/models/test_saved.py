@@ -94,8 +94,8 @@ def test_a_save_that_fails_keeps_the_old(base: Path, model: torch.nn.Module, tmp
     [
         (lambda f: (f / "model.json").unlink(), "no model.json there: name a run folder"),
         (lambda f: (f / "model.json").write_text("{"), "model.json is damaged"),
-        (lambda f: (f / "model.json").write_text('{"format": 1}'), "model.json is damaged"),
-        (lambda f: (f / "model.json").write_text('{"format": 9}'), "format 9, this release of raykg reads 1"),
+        (lambda f: (f / "model.json").write_text('{"format": 2}'), "model.json is damaged"),
+        (lambda f: (f / "model.json").write_text('{"format": 9}'), "format 9, this release of raykg reads 2"),
         (lambda f: (f / "adapter/adapter_model.safetensors").unlink(), "adapter/adapter_model.safetensors is missing"),
     ],
 )

@@ -26,52 +26,40 @@ TWO = ResourcesConfig(workers=2)
 
 
 @pytest.mark.usefixtures("ray_session")
-def test_a_killed_worker_changes_nothing_in_the_adapter(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
-    shown: list[int] = []
-    launch.quieten(tmp_path / "logs")
-    launch.fit(
-        "tests.train.ray_jobs:train_tiny",
-        {"folder": str(tmp_path), "kill_at": 5},
-        TWO,
-        tmp_path,
-        lambda record: shown.append(record["step"]) if record["kind"] == "step" else None,
-    )
-    assert (tmp_path / "killed").exists()
-    assert shown[-1] == STEPS
-    steps = [record["step"] for record in read_metrics(tmp_path / "metrics.jsonl") if record["kind"] == "step"]
-    assert steps == list(range(1, STEPS + 1))  # the steps that were done again stand there once
-    assert capfd.readouterr() == ("", "")  # the noise is in the logs
-    assert (tmp_path / "logs" / "worker-0.log").exists()
-    quiet = tmp_path / "quiet"
-    quiet.mkdir()
-    run_group(2, train_tiny_in_group, str(quiet))
-    assert adapter_hash(tmp_path / "checkpoints", STEPS) == adapter_hash(quiet / "checkpoints", STEPS)
-
-
-@pytest.mark.usefixtures("ray_session")
-def test_a_killed_controller_is_started_again(tmp_path: Path) -> None:
+def test_a_killed_worker_and_a_killed_controller_change_nothing_in_the_adapter(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
     import ray.util
 
-    killed: list[int] = []
+    shown: list[int] = []
     resumed: list[int] = []
+    killed: list[int] = []
 
     def watch(record: Mapping[str, Any]) -> None:
+        if record["kind"] == "step":
+            shown.append(record["step"])
         if record["kind"] == "start" and record["step"]:
             resumed.append(record["step"])
-        if record["kind"] == "checkpoint" and not killed:
+        if record["kind"] == "checkpoint" and resumed and not killed:
             for process in psutil.Process().children(recursive=True):
                 if "TrainController" in " ".join(process.cmdline()):
                     killed.append(process.pid)
                     process.kill()
 
     launch.quieten(tmp_path / "logs")
-    launch.fit("tests.train.ray_jobs:train_tiny", {"folder": str(tmp_path), "pause": 0.3}, TWO, tmp_path, watch)
+    launch.fit("tests.train.ray_jobs:train_tiny", {"folder": str(tmp_path), "kill_at": 5, "pause": 0.3}, TWO, tmp_path, watch)
+    assert (tmp_path / "killed").exists()
     assert killed
-    assert resumed
+    assert resumed == [3, 6], "first the worker was lost after step 5, then the controller after the next checkpoint"
+    assert shown[-1] == STEPS
     steps = [record["step"] for record in read_metrics(tmp_path / "metrics.jsonl") if record["kind"] == "step"]
-    assert steps == list(range(1, STEPS + 1))
+    assert steps == list(range(1, STEPS + 1))  # the steps that were done again stand there once
+    assert capfd.readouterr() == ("", "")  # the noise is in the logs
+    assert (tmp_path / "logs" / "worker-0.log").exists()
     states = {group["state"] for group in ray.util.placement_group_table().values()}
     assert states == {"REMOVED"}, "the lost controller's places are given back, for nobody else would"
+    quiet = tmp_path / "quiet"
+    quiet.mkdir()
+    run_group(2, train_tiny_in_group, str(quiet))
+    assert adapter_hash(tmp_path / "checkpoints", STEPS) == adapter_hash(quiet / "checkpoints", STEPS)
 
 
 @pytest.mark.usefixtures("ray_session")
@@ -127,6 +115,7 @@ def test_rays_own_variable_names_the_cluster_of_a_submitted_job(tmp_path: Path, 
     assert asked == ["10.0.0.8:6379", "auto"]
 
 
+@pytest.mark.usefixtures("ray_session")
 def test_a_users_mistake_is_told_once_and_not_retried(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     import ray.train
 

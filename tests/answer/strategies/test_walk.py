@@ -231,7 +231,7 @@ def test_a_real_model_walks_and_never_leaves_the_graph(graph, linker, tmp_path, 
 def test_the_prompt_is_told():
     words = {by: Walk.prompt_words(Config(by=by)) for by in ("number", "words", "plan")}
     assert all("{question}" in text and "scored" in text for text in words.values())
-    assert "0 stop here" in words["number"] and "stop here" not in words["words"] and words["plan"].startswith("{question} => {plan")
+    assert "0 stop here" in words["number"] and "stop here" not in words["words"] and words["plan"].startswith("\n{question} => {plan")
 
 
 def test_crossroads_are_plain_values():

@@ -8,6 +8,7 @@ import pytest
 
 from raykg.answer.generation import Generator
 from raykg.answer.strategies import auto, cogmg, plan_execute, walk
+from raykg.data.prompts import PLAN_MARKER, PLAN_OPENER
 from raykg.data.questions import question_table
 from raykg.eval.suites.deleted_facts import ask_without_facts, delete_facts, deleted_facts_markdown, needed_fact
 from raykg.eval.suites.kgqa import EvaluationError
@@ -82,9 +83,9 @@ class Oracle:
         return [self.text(prompt) for prompt in prompts]
 
     def text(self, prompt):
-        question, mark, _ = prompt.rpartition(" =>")
+        question, mark, _ = prompt.rpartition(PLAN_MARKER)
         if mark:
-            return f" {self.plans[question]}"
+            return f" {self.plans[question.removeprefix(PLAN_OPENER)]}"
         return " " + self.facts.get(prompt.splitlines()[-2], "")
 
 
