@@ -6,6 +6,7 @@ import pytest
 
 from raykg.config.load import from_dict, to_dict
 from raykg.serve.app import application
+from raykg.serve.keys import KeyFile
 from raykg.serve.launch import APPLICATION
 from raykg.serve.paths import absolute
 from raykg.serve.serve_config import ServeConfig
@@ -67,8 +68,9 @@ def test_what_cannot_be_had_is_refused_before_anything_happens(deployed, setting
 
 
 def test_what_fails_when_it_starts_is_taken_back(service, deployed, tmp_path, monkeypatch):
-    """A damaged file of keys stands for whatever a new process dies of; damaged weights only take longer."""
+    """A file of keys, damaged after it was looked at here, stands for whatever a new process dies of; damaged weights only take longer."""
     monkeypatch.setattr("raykg.serve.app._CONSTRUCTIONS", 1)
+    monkeypatch.setattr(KeyFile, "refresh", lambda file: False)
     (tmp_path / "keys.json").write_text("{")
     wanted = with_settings(deployed.cfg, {"keys": str(tmp_path / "keys.json"), "limits": {"question": 25}})
     clients = Steady(service.url)

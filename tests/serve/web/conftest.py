@@ -24,9 +24,12 @@ def chromium() -> str | None:
     return next((found for name in names if (found := shutil.which(name))), None)
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def browser():
-    """A Chromium; tests that need it are skipped where there is none."""
+    """A Chromium; tests that need it are skipped where there is none.
+
+    It ends with this folder's tests: Playwright keeps an event loop running in this thread, in which later tests could not start theirs.
+    """
     playwright = pytest.importorskip(
         "playwright.sync_api", reason=f"{SKIPPED}: the package playwright is missing: pip install 'raykg[dev]'"
     )
