@@ -48,12 +48,15 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
 @pytest.fixture(autouse=True)
 def no_ray_of_its_own(request: pytest.FixtureRequest) -> Iterator[None]:
     """Fail a test that starts a Ray in this process where it should ask for `ray_session`: the next test would stumble over it."""
-    started = "ray" in sys.modules and sys.modules["ray"].is_initialized()
+    before = _ray_runs()
     yield
-    if "ray_session" in request.fixturenames or started or "ray" not in sys.modules or not sys.modules["ray"].is_initialized():
-        return
-    sys.modules["ray"].shutdown()
-    pytest.fail("it has started a Ray in the tests' process: let it use the fixture ray_session")
+    if _ray_runs() and not before and "ray_session" not in request.fixturenames:
+        sys.modules["ray"].shutdown()
+        pytest.fail("it has started a Ray in the tests' process: let it use the fixture ray_session")
+
+
+def _ray_runs() -> bool:
+    return "ray" in sys.modules and bool(sys.modules["ray"].is_initialized())
 
 
 @pytest.fixture(scope="session")

@@ -1,10 +1,10 @@
-"""The words around a question: what a model reads for each target, and the text form of a cited answer.
+r"""The words around a question: what a model reads for each target, and the text form of a cited answer.
 
 Prompts are short on purpose: on two CPU cores training is paid by the token, and a fine-tuned model needs a marker, not an instruction.
 `Q:` and `A:` are the two words that an untrained model understands as well, so that the base model is measured with the same prompt.
 
-    >>> print(plan_prompt("who directed Alien?").lstrip())
-    who directed Alien? =>
+    >>> plan_prompt("who directed Alien?")
+    '\nwho directed Alien? =>'
     >>> print(read_prompt("who directed Alien?", ["Alien directed by Ridley Scott"]))
     1 Alien directed by Ridley Scott
     Q: who directed Alien?
@@ -26,9 +26,10 @@ STOP = "\n"
 PLAN_OPENER = "\n"
 """Begins a plan prompt, so that no word of the question is the sequence's first token.
 
-Language models let attention rest on the first token (attention sinks, arXiv 2309.17453), whatever it is, and hardly read what it says:
-the quickstart's model mistook "count ...", "runtime of ..." and names in front. Of 500 questions it answered 474 without this and 480 with
-it, of 183 with an unseen wording 166 and 171. A line break is plain text, which all engines take alike; a special token is not.
+Language models let attention rest on the first token, whatever it is (attention sinks, arXiv 2309.17453), which leaves less of what it
+says: in three quickstarts without this, 11 of 105 questions with a name in front were planned wrong, in the first with it 1 of 35. Of all
+500 it answered 480, against 474 with the same data before, where such runs differ by some five by chance. A line break is plain text, which
+all engines take alike; a special token is not. A change here is a new `raykg.models.saved.FORMAT`.
 """
 
 PLAN_MARKER = " =>"

@@ -162,6 +162,7 @@ class Finetune:
     def train(self, graph: Done, questions: Done, model: Done) -> Done:
         """Train under Ray Train and copy the best checkpoint's model."""
         from raykg.data.order import Order
+        from raykg.models import saved
         from raykg.train import checkpoint
 
         order = Order(questions["rows"], self.cfg.train.batch, self.cfg.run.seed)
@@ -169,6 +170,7 @@ class Finetune:
             "graph version": graph["version"],
             "questions version": questions["version"],
             "base sha256": model["sha256"],
+            "model format": saved.FORMAT,  # no training goes on with other prompts than it began with
         }
         arguments = {
             "config": to_dict(self.cfg),

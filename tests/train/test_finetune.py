@@ -101,6 +101,10 @@ def test_the_recipe_ends_resumes_and_refuses(tmp_path: Path, monkeypatch: pytest
     with pytest.raises(StageChanged, match=r"lora.rank was 4, is 8\)"):
         run_finetune(replace(cfg, lora=replace(cfg.lora, rank=8)), Told())
 
+    monkeypatch.setattr("raykg.models.saved.FORMAT", 99)  # a release with other prompts trains anew
+    with pytest.raises(AssertionError, match="training was done"):
+        run_finetune(cfg, Told())
+
 
 def test_what_a_report_says_of_the_training() -> None:
     step = {

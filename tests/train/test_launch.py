@@ -45,7 +45,7 @@ def test_a_killed_worker_and_a_killed_controller_change_nothing_in_the_adapter(t
                     process.kill()
 
     launch.quieten(tmp_path / "logs")
-    launch.fit("tests.train.ray_jobs:train_tiny", {"folder": str(tmp_path), "kill_at": 5, "pause": 0.3}, TWO, tmp_path, watch)
+    launch.fit("tests.train.ray_jobs:train_tiny", {"folder": str(tmp_path), "kill_at": 5, "pause": 0.5}, TWO, tmp_path, watch)
     assert (tmp_path / "killed").exists()
     assert killed
     assert resumed == [3, 6], "first the worker was lost after step 5, then the controller after the next checkpoint"
