@@ -1,6 +1,6 @@
 """The service under load, beside the servers that one would write in an afternoon, and llama.cpp's.
 
-    python benchmarks/serve_load.py runs/quickstart                                 # about 25 minutes on 2 cores
+    python benchmarks/serve_load.py runs/quickstart                                 # about 35 minutes on 2 cores
     python benchmarks/serve_load.py runs/quickstart --llama llama/bin/python        # with llama-cpp-python's server, which that Python has
     python benchmarks/serve_load.py runs/quickstart --questions 30 --texts 16 --late 12                           # a look, four minutes
 
@@ -74,6 +74,7 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--rates", nargs="*", type=float, default=[2.0], help="of arrivals a second in the open loops (default: 2)")
     parser.add_argument("--clients", type=int, default=16, help="of the closed loops (default: 16)")
     parser.add_argument("--replicas", type=int, default=os.cpu_count() or 1, help="of ours (default: one for each core)")
+    parser.add_argument("--threads", type=int, default=1, help="of each of our replicas (default: 1)")
     parser.add_argument("--batch", type=int, default=16, help="most texts at a time, ours and in batches (default: 16)")
     parser.add_argument("--strategies", nargs="*", default=["plan_execute", "read"])
     parser.add_argument("--llama", help="a Python that has llama_cpp with its server")
@@ -135,7 +136,8 @@ class Load:
     def _ours(self, strategy: str, *, reuse: bool = True) -> AbstractContextManager[Server]:
         self._services += 1
         folder = self.folder / f"service-{self._services}"
-        return ours(self.given.run, strategy, folder, replicas=self.given.replicas, batch=self.given.batch, reuse=reuse)
+        size = {"count": self.given.replicas, "threads": self.given.threads, "batch": self.given.batch}
+        return ours(self.given.run, strategy, folder, size if reuse else size | {"prefix_megabytes": 0})
 
     def _completing(self) -> Servers:
         given = self.given

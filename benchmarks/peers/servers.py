@@ -1,6 +1,6 @@
 """The servers of a load test, each in processes of its own, one at a time.
 
-    with ours(run, "read", folder, replicas=2, batch=16) as server: ...
+    with ours(run, "read", folder, {"count": 2, "batch": 16}) as server: ...
     with plain(run, "read", folder, batch=1) as server: ...
     with llama(python, merged, folder) as server: ...
 
@@ -17,7 +17,7 @@ import sys
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -33,14 +33,13 @@ _CORES = os.cpu_count() or 1
 
 
 @contextmanager
-def ours(run: Path, strategy: str, folder: Path, *, replicas: int, batch: int, reuse: bool = True) -> Iterator[Server]:
-    """Run our service; without `reuse` every prompt is read from its first token on."""
-    size = {"count": replicas, "batch": batch} | ({} if reuse else {"prefix_megabytes": 0})
+def ours(run: Path, strategy: str, folder: Path, replicas: Mapping[str, int]) -> Iterator[Server]:
+    """Run our service with these settings of `replicas:`."""
     settings = {
         "models": {"m": str(run.absolute())},
         "strategy": strategy,
         "strategies": [{"name": "plan_execute"}, {"name": "read", **READ}],
-        "replicas": size,
+        "replicas": dict(replicas),
         "limits": {"waiting": 1000, "concurrent": 0, "seconds": 600.0},  # the others refuse nobody
     }
     with served(settings, folder) as url:
