@@ -31,7 +31,8 @@ def served(settings: Mapping[str, Any], folder: Path) -> Iterator[str]:
     """Run `raykg serve` with these settings until the block ends; yield its address.
 
     Raises:
-        SystemExit: the service ended before it was ready, or is not ready after five minutes; its log's last lines are printed.
+        SystemExit: the service ended before it was ready, is not ready after five minutes, or does not end; its log's last lines are
+            printed.
     """
     folder.mkdir(parents=True, exist_ok=True)
     port = free_port()
@@ -46,7 +47,11 @@ def served(settings: Mapping[str, Any], folder: Path) -> Iterator[str]:
             yield url
         finally:
             process.send_signal(signal.SIGINT)
-            process.wait(_ENDING)
+            try:
+                process.wait(_ENDING)
+            except subprocess.TimeoutExpired as error:  # what is left of it would slow the next measurement down
+                process.kill()
+                raise SystemExit(f"the service still ran {_ENDING:g} s after SIGINT:\n{_last_lines(log)}") from error
 
 
 def post(url: str, path: str, body: object, headers: Mapping[str, str] | None = None) -> Any:  # noqa: ANN401 - JSON
@@ -95,8 +100,11 @@ def _wait(url: str, process: subprocess.Popen[bytes], log: Path) -> None:
                 return
         except OSError:
             time.sleep(0.5)
-    last = "\n".join(log.read_text(encoding="utf-8").splitlines()[-10:])
-    raise SystemExit(f"the service {'is not ready after five minutes' if process.poll() is None else 'ended'}:\n{last}")
+    raise SystemExit(f"the service {'is not ready after five minutes' if process.poll() is None else 'ended'}:\n{_last_lines(log)}")
+
+
+def _last_lines(log: Path) -> str:
+    return "\n".join(log.read_text(encoding="utf-8").splitlines()[-10:])
 
 
 def free_port() -> int:
