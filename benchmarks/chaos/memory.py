@@ -5,9 +5,10 @@
     for row in watch.rows(): ...    # one for each kind of process
     watch.write(Path("memory.csv"))
 
-Resident memory is read from /proc (psutil). A process that is killed or replaced begins anew, so growth is measured on the process of a
-kind that lived longest, by least squares over the second half of its life, without its first minute: caches fill, a leak goes on. It is
-flat where it would grow, at that slope, by less than a tenth through all requests of the run.
+Resident memory is read from /proc (psutil). A process that is killed or replaced begins anew, so growth is measured within each process,
+over the second half of its life without its first minute: caches fill, a leak goes on. All processes of a kind have one slope, by least
+squares, and each a level of its own: one process alone, with a few allocations more or less, would decide by chance. A kind is flat where a
+process would grow, at that slope, by less than a tenth through all requests of the run.
 """
 
 from __future__ import annotations
@@ -58,7 +59,7 @@ class Row:
     middle: float
     end: float
     seconds: float
-    """How long the process lived that lived longest; growth is measured on it."""
+    """How long the process lived that lived longest."""
     growth: float | None
     """MB for each 1,000 requests; None where no process lived long enough."""
     share: float | None
@@ -118,16 +119,15 @@ class Watch:
         lives = defaultdict(list)
         for sample in samples:
             lives[sample.pid].append(sample)
-        longest = max(lives.values(), key=lambda life: life[-1].at - life[0].at)
-        lived = longest[-1].at - longest[0].at
-        settled = [sample for sample in longest if sample.at - longest[0].at > max(_WARM, lived / 2)]
+        longest = max(life[-1].at - life[0].at for life in lives.values())
+        settled = [some for life in lives.values() if len(some := _settled(life)) >= _FEWEST]
         run = max(sample.finished for some in self._samples.values() for sample in some)
         growth = share = None
-        if len(settled) >= _FEWEST and settled[-1].finished - settled[0].finished > max(_LEAST, _SHARE * run):
-            slope = _slope([sample.finished for sample in settled], [float(sample.bytes) for sample in settled])
+        if sum(some[-1].finished - some[0].finished for some in settled) > max(_LEAST, _SHARE * run):
+            slope = _slope(settled)
             growth = slope * 1000 / _MB
-            share = slope * run / settled[0].bytes
-        return Row(role, len(lives), *moments, lived, growth, share)
+            share = slope * run * len(settled) / sum(some[0].bytes for some in settled)
+        return Row(role, len(lives), *moments, longest, growth, share)
 
 
 def _largest(samples: list[Sample], at: float) -> float:
@@ -136,8 +136,18 @@ def _largest(samples: list[Sample], at: float) -> float:
     return max(sample.bytes for sample in samples if abs(sample.at - nearest) < 1.0) / _MB
 
 
-def _slope(across: list[int], up: list[float]) -> float:
-    """Return the slope of the least squares line."""
-    middle, height = sum(across) / len(across), sum(up) / len(up)
-    spread = sum((value - middle) ** 2 for value in across)
-    return sum((value - middle) * (other - height) for value, other in zip(across, up, strict=True)) / spread if spread else 0.0
+def _settled(life: list[Sample]) -> list[Sample]:
+    """Return the second half of a process's samples, without its first minute."""
+    lived = life[-1].at - life[0].at
+    return [sample for sample in life if sample.at - life[0].at > max(_WARM, lived / 2)]
+
+
+def _slope(lives: list[list[Sample]]) -> float:
+    """Return the bytes for each request: the slope of the least squares lines that are parallel, one for each process."""
+    spread = rise = 0.0
+    for life in lives:
+        across, up = [sample.finished for sample in life], [float(sample.bytes) for sample in life]
+        middle, height = sum(across) / len(across), sum(up) / len(up)
+        spread += sum((value - middle) ** 2 for value in across)
+        rise += sum((value - middle) * (other - height) for value, other in zip(across, up, strict=True))
+    return rise / spread if spread else 0.0
