@@ -31,8 +31,9 @@ _RETRY_AFTER = 1.0  # seconds, about what a batch takes
 class Backend:
     """Asks the replicas of each model.
 
-    Abilities: answers, streamed continuations, descriptions; asks again where a replica was lost; refuses at once where too many wait.
-    Not supported: asking a stream again once it has begun: its client is told.
+    Abilities: answers, streamed continuations, descriptions; asks again where a replica was lost; refuses at once where too many wait, and
+    waits with those whose stream has begun, for they cannot be refused any more.
+    Not supported: asking a continuation again once a part of it was sent: its client is told.
     """
 
     def __init__(
@@ -74,8 +75,13 @@ class Backend:
             raise Refused(404, f"no model {plain!r}{near} (models: {known})", code="model_not_found", param="model")
         return plain, pinned if at else None
 
-    async def answer(self, model: str, ask: Ask) -> Reply:
+    async def answer(self, model: str, ask: Ask, taken: Callable[[], bool] = lambda: False) -> Reply:
         """Answer one question.
+
+        Args:
+            model: its name.
+            ask: the question.
+            taken: whether the client has been told by now that its request is taken.
 
         Raises:
             Refused: by the replica; or overloaded (503), out of time (504), or its replicas were lost again and again (503).
@@ -83,7 +89,7 @@ class Backend:
         if self._reach is not None:
             await self._reach(ask.kg_version)  # a replica waits for it too, but its places are few and a gateway's are many
         ask = replace(ask, model=model)
-        found: Reply | Refused = await self._call(model, lambda handle: handle.answer.remote(carrying(ask)))
+        found: Reply | Refused = await self._call(model, lambda handle: handle.answer.remote(carrying(ask)), taken=taken)
         if isinstance(found, Refused):
             raise found
         counts = found.record
@@ -92,15 +98,16 @@ class Backend:
         self.metrics.tokens.labels(model, "text").inc(found.text_tokens)
         return found
 
-    async def complete(self, model: str, asked: Continue) -> AsyncIterator[Progress]:
-        """Yield what a continuation gains by each step.
+    async def complete(self, model: str, asked: Continue, taken: Callable[[], bool] = lambda: False) -> AsyncIterator[Progress]:
+        """Yield what a continuation gains by each step; arguments as of `answer`.
 
         Raises:
             Refused: as `answer`; a stream that breaks off after its first step is not begun again.
         """
         begun, since = False, time.time()
         asked = carrying(replace(asked, model=model))
-        for attempt in range(_TRIES):
+        attempt = 0
+        while True:
             stream = self._near[model].options(stream=True).complete.remote(asked)
             try:
                 async with asyncio.timeout(self.cfg.limits.seconds):
@@ -115,10 +122,9 @@ class Backend:
             except Refused:
                 raise
             except Exception as error:
-                if begun or not _lost(error) or attempt == _TRIES - 1:
+                if begun:
                     raise _explained(error) from error
-                self._again(model, error)
-                await asyncio.sleep(0.1 * 2**attempt)
+                attempt = await self._until_again(model, error, attempt, since, taken)
             finally:
                 stream.cancel()
                 lasted("ask replica", since, model=model, attempt=attempt)
@@ -159,8 +165,15 @@ class Backend:
         """The models' names."""
         return list(self._handles)
 
-    async def _call(self, model: str, call: Callable[[Any], Any], handle: Any = None) -> Any:  # noqa: ANN401 - Serve's handles are untyped
-        for attempt in range(_TRIES):
+    async def _call(
+        self,
+        model: str,
+        call: Callable[[Any], Any],
+        handle: Any = None,  # noqa: ANN401 - Serve's handles are untyped
+        taken: Callable[[], bool] = lambda: False,
+    ) -> Any:  # noqa: ANN401
+        attempt, since = 0, time.time()
+        while True:
             with span("ask replica", model=model, attempt=attempt):
                 response = call(handle or self._near[model])
                 try:
@@ -172,16 +185,27 @@ class Backend:
                 except asyncio.CancelledError:
                     response.cancel()
                     raise
-                except Exception as error:
-                    if not _lost(error) or attempt == _TRIES - 1:
-                        raise _explained(error) from error
-                    self._again(model, error)
-            await asyncio.sleep(0.1 * 2**attempt)
-        raise RuntimeError("the last attempt neither returned nor raised")
+                except Exception as error:  # noqa: BLE001 - looked at below
+                    failed = error
+            attempt = await self._until_again(model, failed, attempt, since, taken)
 
-    def _again(self, model: str, error: Exception) -> None:
+    async def _until_again(self, model: str, error: Exception, attempt: int, since: float, taken: Callable[[], bool]) -> int:
+        """Wait until a request may be sent once more; return the number of the attempt.
+
+        Raises:
+            Refused: it may not: too many wait, and its client can be told; or it was lost too often; or for another reason.
+        """
+        from ray.serve.exceptions import BackPressureError
+
+        if isinstance(error, BackPressureError) and taken() and time.time() - since < self.cfg.limits.seconds:
+            await asyncio.sleep(_RETRY_AFTER)
+            return attempt
+        if not _lost(error) or attempt == _TRIES - 1:
+            raise _explained(error) from error
         _log.warning("a replica of %s was lost, asking another: %s", model, str(error).splitlines()[0][:200])
         self.metrics.retried.labels(model).inc()
+        await asyncio.sleep(0.1 * 2**attempt)
+        return attempt + 1
 
     def _late(self) -> Refused:
         return Refused(504, f"no answer within {self.cfg.limits.seconds:g} seconds", code="timeout", retry=_RETRY_AFTER)

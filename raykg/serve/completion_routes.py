@@ -84,9 +84,9 @@ def _asked(backend: Backend, body: CompletionRequest) -> tuple[str, list[Continu
 
 
 async def _work(backend: Backend, model: str, asked: list[Continue], n: int) -> AsyncIterator[tuple[int, Progress]]:
-    """Yield what the prompts gain, one prompt after the other, with the index of their first text."""
+    """Yield what the prompts gain, one prompt after the other, with the index of their first text; once one is begun all are taken."""
     for place, one in enumerate(asked):
-        async for progress in backend.complete(model, one):
+        async for progress in backend.complete(model, one, lambda: place > 0):  # noqa: B023 - it is asked within this round
             yield place * n, progress
 
 

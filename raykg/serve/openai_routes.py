@@ -69,7 +69,8 @@ def openai_routes(backend: Backend) -> APIRouter:
             reply = await backend.answer(model, ask)
             request.state.kg_version = reply.record["kg"]["version"]
             return JSONResponse(_chat(head, reply))
-        answering = asyncio.ensure_future(backend.answer(model, ask))
+        begun = asyncio.Event()
+        answering = asyncio.ensure_future(backend.answer(model, ask, begun.is_set))
         try:
             await asyncio.wait({answering}, timeout=_FIRST)
         except asyncio.CancelledError:
@@ -77,6 +78,7 @@ def openai_routes(backend: Backend) -> APIRouter:
             raise
         if answering.done():
             request.state.kg_version = answering.result().record["kg"]["version"]
+        begun.set()
         return StreamingResponse(_stream(head, answering, body.usage_wanted), media_type="text/event-stream")
 
     @router.post("/v1/embeddings")

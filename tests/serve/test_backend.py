@@ -173,3 +173,36 @@ def test_models_are_found_by_name_and_weights():
         with pytest.raises(Refused) as refused:
             back.model(wrong)
         assert (refused.value.status, refused.value.code) == (404, "model_not_found")
+
+
+def busy():
+    from ray.serve.exceptions import BackPressureError
+
+    return BackPressureError(num_queued_requests=32, max_queued_requests=32)
+
+
+def test_who_was_told_that_the_request_is_taken_waits_where_others_are_refused(monkeypatch):
+    monkeypatch.setattr("raykg.serve.backend._RETRY_AFTER", 0.01)
+    back, handle = backend(busy(), REPLY)
+    with pytest.raises(Refused) as refused:
+        answer(back)
+    assert (refused.value.status, refused.value.code, len(handle.given)) == (503, "overloaded", 1)
+    back, handle = backend(busy(), busy(), lost(), busy(), REPLY)
+    assert asyncio.run(back.answer("m", Ask(question="q", strategy="s"), lambda: True)) is REPLY and len(handle.given) == 5
+    back, handle = backend(*(busy() for _ in range(200)), seconds=0.2)
+    with pytest.raises(Refused) as refused:
+        asyncio.run(back.answer("m", Ask(question="q", strategy="s"), lambda: True))
+    assert refused.value.code == "overloaded" and 2 < len(handle.given) < 200  # not for ever
+
+
+def test_later_prompts_of_a_request_wait_too(monkeypatch):
+    monkeypatch.setattr("raykg.serve.backend._RETRY_AFTER", 0.01)
+    step = Progress(pieces=(), prompt_tokens=1, written=1)
+    back, handle = backend([busy()], [busy()], [step])
+
+    async def run(taken):
+        return [progress async for progress in back.complete("m", Continue(prompt="x", settings=WritingSettings()), taken)]
+
+    with pytest.raises(Refused, match="too many requests wait"):
+        asyncio.run(run(lambda: False))
+    assert asyncio.run(run(lambda: True)) == [step] and all(response.cancelled for response in handle.given)
