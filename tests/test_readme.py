@@ -153,4 +153,4 @@ def test_links_and_pictures_lead_to_files():
 def test_the_methods_listed_are_those_there_are():
     for kind, folder in kinds().items():
         row = next(line for line in PAGES["README.md"].splitlines() if line.startswith(f"| `{kind}`"))
-        assert set(re.findall(r"`(\w+)`", row)) == {kind, *(entry.name for entry in entries(folder))}
+        assert set(re.findall(r"`([\w.]+)`", row)) == {kind, *(entry.name for entry in entries(folder))}

@@ -25,6 +25,7 @@ def command(
         raykg check jobs/configs/finetune/metaqa.yaml train.batch=16 lora.rank=32
         raykg check jobs/configs/finetune/metaqa.yaml --plain > resolved.yaml
         raykg check jobs/configs/serve/quickstart.yaml http.port=8001
+        raykg check jobs/configs/construct/mnre5.yaml learn.epochs=3
     """
     from raykg.config.load import resolve
     from raykg.config.show import to_yaml
@@ -34,17 +35,22 @@ def command(
 
 
 def section_of(config: Path) -> type[Any]:
-    """Return what a file configures: a service, which names `models`, or else a fine-tuning.
+    """Return what a file configures: a service, which names `models`; a stream of tasks, which has `posts`; or else a fine-tuning.
 
     Raises:
         ConfigErrors: the file cannot be read.
     """
     from raykg.config.document import read_file
 
-    if "models" in read_file(config).value:
+    given = read_file(config).value
+    if "models" in given:
         from raykg.serve.serve_config import ServeConfig
 
         return ServeConfig
+    if "posts" in given:
+        from raykg.continual.continual_config import ContinualConfig
+
+        return ContinualConfig
     from raykg.train.finetune_config import FinetuneConfig
 
     return FinetuneConfig

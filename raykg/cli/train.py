@@ -1,11 +1,14 @@
-"""`raykg train CONFIG`: from a graph to a fine-tuned, measured model; the same command goes on after any interruption."""
+"""`raykg train CONFIG`: from a graph or posts to trained, measured models; the same command goes on after any interruption."""
 
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
+
+if TYPE_CHECKING:
+    from raykg.config.load import Resolved
 
 
 def command(
@@ -13,7 +16,10 @@ def command(
     overrides: Annotated[list[str] | None, typer.Argument(metavar="KEY=VALUE", help="Dotted overrides of the file.")] = None,
     resume: Annotated[bool, typer.Option("--resume", help="Refuse to start anew: there must be a run of this name to go on with.")] = False,
 ) -> None:
-    """Fine-tune a language model by a config: graph, questions, training, evaluation, report.
+    """Train by a config: a language model on questions about a graph, or models that learn posts task after task.
+
+    A config with `posts` is a stream of tasks: every strategy in it learns the stream with every seed, and one table compares them. Any
+    other one is fine-tuning: graph, questions, training, evaluation, report.
 
     Stages that are done are skipped and training goes on from its newest checkpoint, so after Ctrl-C or a crash the same command continues.
     To start anew, give run.resume=never (the old folder is moved aside) or another run.name.
@@ -23,6 +29,7 @@ def command(
         raykg train jobs/configs/finetune/quickstart.yaml run.name=small train.steps=50 lora.rank=8
         raykg train jobs/configs/finetune/metaqa.yaml engine.name=deepspeed engine.zero=2
         raykg train jobs/configs/finetune/metaqa.yaml --resume
+        raykg train jobs/configs/construct/mnre5.yaml seeds=[0,1,2,3,4]
     """
     run_train(config, [*(overrides or []), *(["run.resume=must"] if resume else [])])
 
@@ -31,23 +38,53 @@ def run_train(config: Path, overrides: list[str]) -> None:
     """Run a config's recipe with a display, and print where everything is and how to go on."""
     from rich.console import Console
 
-    from raykg.cli.train_display import Display
+    from raykg.cli.check import section_of
     from raykg.config.load import resolve
-    from raykg.config.show import to_yaml
+    from raykg.continual.continual_config import ContinualConfig
     from raykg.train.finetune_config import FinetuneConfig
     from raykg.train.run_folder import held
 
-    resolved = resolve(FinetuneConfig, config, overrides)
+    section = section_of(config)
+    if section not in (ContinualConfig, FinetuneConfig):
+        section = FinetuneConfig  # whose loader says what of the file does not belong there
+    resolved = resolve(section, config, overrides)
     folder = Path(resolved.config.run.storage) / resolved.config.run.name
     notes = Console(stderr=True, highlight=False)
     notes.print(f"run folder: {folder} (logs in {folder / 'logs'})", soft_wrap=True)
     with held(folder):
-        from raykg.train.finetune import Finetune
+        (_learn if section is ContinualConfig else _finetune)(resolved, folder)
 
-        display = Display(folder / "logs" / "driver.log")
-        job = Finetune(resolved.config, display, to_yaml(resolved.config, resolved.provenance))  # before the log: it may move the folder
-        with display:
-            outcome = job.run()
+
+def _learn(resolved: Resolved[Any], folder: Path) -> None:
+    """Learn a stream of tasks and print the table."""
+    from rich.console import Console
+
+    from raykg.cli.train_display import Display
+    from raykg.config.show import to_yaml
+    from raykg.continual.study import ContinualStudy
+
+    display = Display(folder / "logs" / "driver.log")
+    job = ContinualStudy(resolved.config, display, to_yaml(resolved.config, resolved.provenance))  # before the log: it may move the folder
+    with display:
+        outcome = job.run()
+    Console(highlight=False).print(outcome.comparison.console_table())
+    print(f"report:     {outcome.report}")
+    for label, model in outcome.models.items():
+        print(f"{label + ':':<12}{model}")
+
+
+def _finetune(resolved: Resolved[Any], folder: Path) -> None:
+    """Fine-tune and print the table."""
+    from rich.console import Console
+
+    from raykg.cli.train_display import Display
+    from raykg.config.show import to_yaml
+    from raykg.train.finetune import Finetune
+
+    display = Display(folder / "logs" / "driver.log")
+    job = Finetune(resolved.config, display, to_yaml(resolved.config, resolved.provenance))  # before the log: it may move the folder
+    with display:
+        outcome = job.run()
     if outcome.table is not None:
         Console(highlight=False).print(outcome.table.console_table())
     print(f"model:      {outcome.model}")

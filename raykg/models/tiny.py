@@ -1,4 +1,4 @@
-"""Tiny language models with random weights and a byte-level tokenizer, made on the spot: for tests and dry runs.
+"""Tiny language models and encoders with random weights and a byte-level tokenizer, made on the spot: for tests and dry runs.
 
 They have the architecture, the file format and the interfaces of the real thing and answer nothing sensibly. The same name gives the same
 weights on every machine (seed 0). Tokens are bytes, so any text can be tokenised and every token is one byte long.
@@ -17,6 +17,7 @@ END, START, STOP = "<|endoftext|>", "<|im_start|>", "<|im_end|>"
 VOCABULARY = 3 + 256  # three special tokens and the bytes
 
 _SHAPE: dict[str, Any] = {"hidden_size": 32, "num_hidden_layers": 3, "num_attention_heads": 4, "num_key_value_heads": 2}
+_ENCODER: dict[str, Any] = {"hidden_size": 32, "num_hidden_layers": 3, "num_attention_heads": 4, "intermediate_size": 64}
 _TOKENS: dict[str, Any] = {"vocab_size": VOCABULARY, "bos_token_id": 1, "eos_token_id": 2, "pad_token_id": 2}
 
 
@@ -43,7 +44,32 @@ def _gpt2() -> "PretrainedConfig":
 
 
 ARCHITECTURES = {"llama": _llama, "qwen2": _qwen2, "gpt2": _gpt2}
-"""What may stand behind `tiny:`."""
+"""What may stand behind `tiny:` for language models."""
+
+
+def _bert() -> "PretrainedConfig":
+    """BERT: learnt positions, normalisation after each part."""
+    from transformers import BertConfig
+
+    return BertConfig(**_ENCODER, vocab_size=VOCABULARY, pad_token_id=2, max_position_embeddings=256)
+
+
+def _clip() -> "PretrainedConfig":
+    """CLIP's vision tower: normalisation before each part, a class token first."""
+    from transformers import CLIPVisionConfig
+
+    return CLIPVisionConfig(**_ENCODER, image_size=32, patch_size=8)
+
+
+def _vit() -> "PretrainedConfig":
+    """ViT: as CLIP's, with a last normalisation of all states."""
+    from transformers import ViTConfig
+
+    return ViTConfig(**_ENCODER, image_size=32, patch_size=8)
+
+
+ENCODERS = {"bert": _bert, "clip": _clip, "vit": _vit}
+"""What may stand behind `tiny:` for encoders of texts and pictures."""
 
 
 def tokenizer() -> "PreTrainedTokenizerFast":
@@ -61,12 +87,15 @@ def tokenizer() -> "PreTrainedTokenizerFast":
 def write(architecture: str, folder: Path) -> None:
     """Write config, weights (float32 safetensors) and tokenizer of a tiny model into a folder."""
     import torch
-    from transformers import AutoModelForCausalLM
+    from transformers import AutoModel, AutoModelForCausalLM
     from transformers.utils.logging import disable_progress_bar
 
+    kind, config = (
+        (AutoModel, ENCODERS[architecture]()) if architecture in ENCODERS else (AutoModelForCausalLM, ARCHITECTURES[architecture]())
+    )
     with torch.random.fork_rng(devices=[]):  # the caller's random state is none of our business
         torch.manual_seed(0)
-        model = AutoModelForCausalLM.from_config(ARCHITECTURES[architecture](), dtype=torch.float32)  # type: ignore[no-untyped-call]
+        model = kind.from_config(config, dtype=torch.float32)  # type: ignore[no-untyped-call]
     disable_progress_bar()  # type: ignore[no-untyped-call]
     model.save_pretrained(folder)
     tokenizer().save_pretrained(folder)

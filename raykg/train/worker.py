@@ -37,6 +37,8 @@ def train_task(
     ranks: Ranks,
     precision: Precision = "float32",
     watch: Callable[[Record], None] | None = None,
+    *,
+    tensorboard: bool = True,
 ) -> dict[str, float]:
     """Train a task to the plan's end, from the newest whole checkpoint, and return the last evaluation.
 
@@ -48,6 +50,7 @@ def train_task(
         ranks: The group of workers.
         precision: Of the products; the weights that are trained stay float32.
         watch: Also called with each record, on every worker.
+        tensorboard: Whether the first worker writes event files too.
     """
     backend: Engine = engine.method()(engine.config, task.model(), optimiser_of(plan.settings), ranks, precision)
     metrics: MetricsFile | None = None
@@ -61,7 +64,7 @@ def train_task(
     loop = Loop(task, backend, ranks, plan, report)
     start = loop.resume()
     if ranks.first:
-        metrics = MetricsFile(folder, start)
+        metrics = MetricsFile(folder, start, tensorboard)
     report({"kind": "start", "step": start, "steps": plan.steps, "workers": ranks.world})
     try:
         return loop.run(start)

@@ -13,6 +13,7 @@ from tests.architecture.source import ROOT
 
 # The folder below jobs/configs -> the section that its files are read into.
 SECTIONS = {
+    "construct": ("raykg.continual.continual_config", "ContinualConfig"),
     "finetune": ("raykg.train.finetune_config", "FinetuneConfig"),
     "serve": ("raykg.serve.serve_config", "ServeConfig"),
 }

@@ -1,4 +1,4 @@
-"""One file per way to answer; the folder is the registry (`raykg list strategies`).
+"""One file per way to answer; the folder is the registry (`raykg list answer.strategies`).
 
 A file has a docstring whose first line names the way and whose next line cites it (`Paper:` or `Source:`), a `Config`, a `SEARCH`, and one
 public class, the strategy. It is made from its config, a graph, a linker over that graph and a generator, and answers questions in

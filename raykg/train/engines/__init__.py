@@ -7,10 +7,11 @@ split changes the update.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal, Protocol
+from typing import TYPE_CHECKING, Any, Literal, Protocol
 
 if TYPE_CHECKING:
     import torch
@@ -29,15 +30,25 @@ class Optimiser:
     clip: float = 1.0  # global norm; 0 = off
 
     def adamw(self, model: nn.Module, fused: bool = False) -> torch.optim.AdamW:
-        """Build AdamW over the trained parameters: matrices decay, biases and norms do not."""
+        """Build AdamW over the trained parameters: matrices decay, biases and norms do not.
+
+        A parameter may have an attribute `rate`, by which its learning rate is greater; its group has it too (`set_learning_rate`).
+        """
         import torch
 
-        trained = [p for p in model.parameters() if p.requires_grad]
-        groups: list[dict[str, object]] = [
-            {"params": [p for p in trained if p.ndim >= 2], "weight_decay": self.weight_decay},
-            {"params": [p for p in trained if p.ndim < 2], "weight_decay": 0.0},
-        ]
-        return torch.optim.AdamW([group for group in groups if group["params"]], lr=0.0, betas=(self.beta1, self.beta2), fused=fused)
+        groups: dict[tuple[float, bool], list[torch.nn.Parameter]] = {}
+        for parameter in model.parameters():
+            if parameter.requires_grad:
+                groups.setdefault((getattr(parameter, "rate", 1.0), parameter.ndim >= 2), []).append(parameter)
+        ordered = sorted(groups.items(), key=lambda group: (group[0][0], not group[0][1]))
+        listed = [{"params": some, "rate": rate, "weight_decay": self.weight_decay if decays else 0.0} for (rate, decays), some in ordered]
+        return torch.optim.AdamW(listed, lr=0.0, betas=(self.beta1, self.beta2), fused=fused)
+
+
+def set_learning_rate(groups: Iterable[dict[str, Any]], learning_rate: float) -> None:
+    """Set an optimiser's learning rate, times each group's own `rate`."""
+    for group in groups:
+        group["lr"] = learning_rate * group.get("rate", 1.0)
 
 
 class Engine(Protocol):

@@ -78,8 +78,9 @@ class DeepSpeedEngine:
         """Clip, update, clear; return the norm before clipping."""
         import torch
 
-        for group in self._engine.optimizer.param_groups:
-            group["lr"] = learning_rate
+        from raykg.train.engines import set_learning_rate
+
+        set_learning_rate(self._engine.optimizer.param_groups, learning_rate)
         plain = self._zero == 0 and not self._engine.bfloat16_enabled()
         if plain:  # DeepSpeed clips here too, but does not tell the norm
             trained = [p for p in self._engine.module.parameters() if p.requires_grad]

@@ -56,11 +56,12 @@ class TorchEngine:
         """Sum over workers, clip, update, clear; return the norm before clipping."""
         import torch
 
+        from raykg.train.engines import set_learning_rate
+
         parameters = list(self._trained.values())
         self._ranks.sum_gradients(parameters)
         norm = float(torch.nn.utils.clip_grad_norm_(parameters, self._clip))
-        for group in self._adamw.param_groups:
-            group["lr"] = learning_rate
+        set_learning_rate(self._adamw.param_groups, learning_rate)
         self._adamw.step()
         self._adamw.zero_grad(set_to_none=True)
         return norm

@@ -1,0 +1,133 @@
+"""Rows of posts as what the dual-stream model takes (`raykg.models.dual_stream`), and what is known of each row.
+
+| key        | shape                      |                                                                                       |
+|------------|----------------------------|---------------------------------------------------------------------------------------|
+| `labels`   | `[batch]`                  | each row's relation; or `[batch, words]`, each word's tag                             |
+| `known`    | `[batch, labels]`          | for which labels a row was looked through; where it is false, their absence says nothing |
+| `remembered` | `[batch]`                | which rows come from the memory                                                       |
+| `classes`  | `[batch]`                  | the class that each row is remembered for; -1: none, or it is no such row              |
+
+Rows that cannot be read (a mention was cut off) are left out of every batch; the run counts them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from raykg.continual.features import Features
+from raykg.continual.labels import Flags, Labels
+from raykg.data.post_table import Rows
+
+if TYPE_CHECKING:
+    from raykg.data.post_tokens import Readout
+
+Batch = dict[str, Tensor]
+
+
+class Batches:
+    """Makes batches of a stream's posts from their features."""
+
+    def __init__(self, labels: Labels, features: Features, readout: Readout) -> None:
+        """Hold what batches are made of."""
+        self.labels, self.features = labels, features
+        self._places = 3 if readout == "mentions" else 1
+        self.readable: Flags = features.tokens["readable"].to_numpy(zero_copy_only=False)
+        read = features.tokens["read"].combine_chunks()
+        self._read, self._read_starts = read.flatten().to_numpy(), read.offsets.to_numpy()
+
+    @property
+    def row_bytes(self) -> int:
+        """Mean size of a row's features."""
+        width = 1 if self.features.states is None else self.features.states.shape[1]
+        return int(4 * width * self.features.starts[-1] / max(1, len(self.features.starts) - 1))
+
+    def weights(self, rows: Rows) -> np.ndarray:
+        """Return how many tokens each row has, which is about what it costs, `[rows]`."""
+        return self.features.starts[rows + 1] - self.features.starts[rows]
+
+    def usable(self, rows: Rows) -> Rows:
+        """Return the rows that can be read."""
+        return rows[self.readable[rows]]
+
+    def batch(self, rows: Rows, open_: Flags, types: Sequence[Sequence[str]], remembered: Flags | None = None) -> Batch:
+        """Return a batch.
+
+        Args:
+            rows: numbers of posts, at least one.
+            open_: which labels have arrived, `[labels]`.
+            types: of each row, the types it was looked through for.
+            remembered: which rows come from the memory; none by default.
+        """
+        sizes = self.weights(rows)
+        longest = int(sizes.max())
+        mask = np.arange(longest)[None, :] < sizes[:, None]
+        features = self.features
+        if features.states is None:
+            text = np.zeros((len(rows), longest), dtype=np.int64)
+            for place, row in enumerate(rows.tolist()):
+                text[place, : sizes[place]] = features.ids(row)
+            given = torch.from_numpy(text)
+        else:
+            states = np.zeros((len(rows), longest, features.states.shape[1]), dtype=np.float32)
+            for place, row in enumerate(rows.tolist()):
+                states[place, : sizes[place]] = features.text(row)
+            given = torch.from_numpy(states)
+        read, words = self._reads(rows)
+        pictures = self._pictures(rows)
+        known = np.stack([self.labels.of(some) for some in types])
+        from_memory = np.zeros(len(rows), dtype=np.bool_) if remembered is None else remembered
+        classes = np.full(len(rows), -1, dtype=np.int64)
+        for place in np.flatnonzero(from_memory).tolist():
+            classes[place] = self.labels.classes(rows[place : place + 1], types[place])[0]
+        return {
+            "text": given,
+            "mask": torch.from_numpy(mask),
+            "read": torch.from_numpy(read),
+            "words": torch.from_numpy(words),
+            "open": torch.from_numpy(open_),
+            "labels": torch.from_numpy(self._labels(rows, types, words)),
+            "known": torch.from_numpy(known),
+            "remembered": torch.from_numpy(from_memory),
+            "classes": torch.from_numpy(classes),
+        } | pictures
+
+    def _pictures(self, rows: Rows) -> Batch:
+        """Return the states of the rows' pictures, and which rows have one; nothing in a stream without pictures."""
+        if self.features.pictures is None:
+            return {}
+        states = np.zeros((len(rows), *self.features.pictures.shape[1:]), dtype=np.float32)
+        present = np.zeros(len(rows), dtype=np.bool_)
+        for place, row in enumerate(rows.tolist()):
+            if (found := self.features.image(row)) is not None:
+                states[place], present[place] = found, True
+        return {"image": torch.from_numpy(states), "present": torch.from_numpy(present)}
+
+    def _reads(self, rows: Rows) -> tuple[np.ndarray, Flags]:
+        """Return the places that are read, `[rows, places]`, and which of them are real."""
+        found = [self._read[self._read_starts[row] : self._read_starts[row + 1]] for row in rows.tolist()]
+        if self.labels.relations:
+            found = [one[: self._places] for one in found]
+        most = max(map(len, found))
+        read, real = np.zeros((len(rows), most), dtype=np.int64), np.zeros((len(rows), most), dtype=np.bool_)
+        for place, one in enumerate(found):
+            read[place, : len(one)], real[place, : len(one)] = one, True
+        return read, real
+
+    def _labels(self, rows: Rows, types: Sequence[Sequence[str]], words: Flags) -> np.ndarray:
+        if self.labels.relations:
+            return self.labels.relation_of[rows]
+        found = np.zeros(words.shape, dtype=np.int64)
+        for place, (row, some) in enumerate(zip(rows.tolist(), types, strict=True)):
+            tags = self.labels.tags(row, some)[: words[place].sum()]
+            found[place, : len(tags)] = tags
+        return found
+
+
+def moved(batch: Batch, device: torch.device) -> Batch:
+    """Return a batch on a device."""
+    return {name: tensor.to(device) for name, tensor in batch.items()} if device.type != "cpu" else batch

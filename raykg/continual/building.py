@@ -1,0 +1,72 @@
+"""The model of a stream: encoders, streams and a head for its labels."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import torch
+
+from raykg.models.dual_stream import DualStream, Streams, set_dropout
+from raykg.models.encoders.text import text_encoder
+from raykg.models.heads import EntityHead, RelationHead
+
+if TYPE_CHECKING:
+    from raykg.continual.labels import Labels
+    from raykg.continual.strategies import Strategy
+    from raykg.models.dual_stream_config import DualStreamConfig
+    from raykg.models.encoders import Encoder
+
+HEAD_PARTS = ("head.", "streams.banks.", "refine.")
+"""What starts from nothing, and may learn faster than what is pretrained."""
+
+
+def build(cfg: DualStreamConfig, labels: Labels, strategy: Strategy, seed: int) -> DualStream:
+    """Build the model of a stream, the same for a seed whoever builds it.
+
+    Args:
+        cfg: the model's settings.
+        labels: what the head scores.
+        strategy: may have a part of its own in it.
+        seed: of the weights that start at random.
+
+    Raises:
+        EncoderError: the encoders do not fit.
+    """
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        text = text_encoder(cfg.text, cfg.top, cfg.wheel)
+        image = image_encoder(cfg)
+        streams = Streams(cfg, text, image)
+        pictures = image is not None
+        places = 3 if cfg.readout == "mentions" and labels.relations else 1
+        head: torch.nn.Module
+        if labels.relations:
+            head = RelationHead(text.width, places, len(labels.names), image=pictures, dropout=cfg.dropout)
+        else:
+            head = EntityHead(text.width, cfg.positions, labels.names, image=pictures, dropout=cfg.dropout)
+        refine = strategy.refiner(text.width * places)
+        lower_text = None if cfg.frozen else text.lower
+        lower_image = None if cfg.frozen or image is None else image.lower
+        for lower in (lower_text, lower_image):
+            if lower is not None:
+                set_dropout(lower, cfg.dropout)
+        return DualStream(streams, head, lower_text, lower_image, refine)
+
+
+def set_rates(model: DualStream, head_rate: float) -> None:
+    """Say by how much the learning rate of what starts from nothing is greater (`raykg.train.engines.Optimiser` reads it)."""
+    for name, parameter in model.named_parameters():
+        parameter.rate = head_rate if name.startswith(HEAD_PARTS) else 1.0  # type: ignore[attr-defined]
+
+
+def image_encoder(cfg: DualStreamConfig) -> Encoder | None:
+    """Return the encoder of pictures; None where texts stand alone."""
+    if cfg.image is None:
+        return None
+    if cfg.image == "efficientnet_lite0":
+        from raykg.models.encoders.efficientnet_lite0 import efficientnet_lite0
+
+        return efficientnet_lite0(cfg.wheel)
+    from raykg.models.encoders.vision_transformer import vision_transformer
+
+    return vision_transformer(cfg.image, cfg.top, cfg.wheel)

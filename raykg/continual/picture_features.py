@@ -1,0 +1,118 @@
+"""What a picture encoder makes of posts' pictures: computed once with Ray Data, on as many processes as there are workers.
+
+Each picture is computed once, however many posts show it. One that is missing or broken is left out, counted and written down with the
+reason; its posts are learnt from their text alone. Nothing stands for a picture that is not there.
+"""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+from numpy.typing import NDArray
+
+from raykg.data.errors import PictureError
+from raykg.data.pictures import picture, scaled
+
+if TYPE_CHECKING:
+    from raykg.models.dual_stream_config import DualStreamConfig
+
+_ROWS = 64  # pictures of one task
+_BATCH = 16  # that are computed together
+
+
+def write_pictures(names: pa.ChunkedArray, cfg: DualStreamConfig, folder: Path, workers: int, images: Path | None) -> dict[str, int]:
+    """Write `image.npy`, `pictures.arrow` and `left-out.jsonl`; return how many pictures there are and how many were left out.
+
+    Args:
+        names: of each post's picture, null where it has none.
+        cfg: the model.
+        folder: where to write.
+        workers: processes that compute beside each other, a thread each.
+        images: folder of the pictures; None: all are missing.
+    """
+    import ray.data
+
+    from raykg.config.load import to_dict
+    from raykg.continual.building import image_encoder
+
+    unique = pc.unique(pc.drop_null(names))
+    encoder = image_encoder(cfg)
+    if encoder is None:
+        raise ValueError("write_pictures: the model has no encoder of pictures")
+    shape = (max(1, len(unique)), encoder.tokens, encoder.width)
+    np.lib.format.open_memmap(folder / "image.npy", mode="w+", dtype=np.float32, shape=shape).flush()
+    reasons: dict[str, str] = {}
+    if images is None:
+        reasons = dict.fromkeys(unique.to_pylist(), "there is no folder of pictures")
+    elif len(unique):
+        given = {"folder": str(folder), "model": to_dict(cfg), "images": str(images.absolute())}
+        table = pa.table({"row": np.arange(len(unique)), "name": unique})
+        listed = ray.data.from_arrow(table).repartition(max(1, -(-len(unique) // _ROWS)))
+        done = listed.map_batches(_Encode, fn_constructor_kwargs=given, batch_size=None, concurrency=workers, num_cpus=1)
+        reasons = {row["name"]: row["reason"] for row in done.take_all() if row["reason"]}
+    good = pa.array([None if name in reasons else row for row, name in enumerate(unique.to_pylist())], pa.int64())
+    place = pc.index_in(names, value_set=unique)
+    rows = pc.fill_null(good.take(place.combine_chunks()), -1)
+    with pa.OSFile(str(folder / "pictures.arrow"), "wb") as sink, pa.ipc.new_file(sink, pa.schema([("row", pa.int64())])) as writer:
+        writer.write_table(pa.table({"row": rows}))
+    lines = (json.dumps({"picture": name, "reason": reason}, ensure_ascii=False) + "\n" for name, reason in sorted(reasons.items()))
+    (folder / "left-out.jsonl").write_text("".join(lines), encoding="utf-8")
+    return {"pictures": len(unique), "left_out": len(reasons)}
+
+
+class _Encode:
+    """Reads and computes some pictures: what a Ray Data actor runs."""
+
+    def __init__(self, folder: str, model: dict[str, Any], images: str) -> None:
+        import torch
+
+        from raykg.config.load import from_dict
+        from raykg.continual.building import image_encoder
+        from raykg.models.dual_stream_config import DualStreamConfig
+
+        torch.set_num_threads(1)
+        encoder = image_encoder(from_dict(DualStreamConfig, model))
+        if encoder is None:
+            raise ValueError("the model has no encoder of pictures")
+        self.encoder, self.images = encoder, Path(images)
+        self.lower = encoder.lower.eval()
+        self.file = np.load(Path(folder) / "image.npy", mmap_mode="r+")
+
+    def __call__(self, block: dict[str, NDArray[Any]]) -> dict[str, list[Any]]:
+        import torch
+
+        names, rows = block["name"].tolist(), block["row"].tolist()
+        reasons = [""] * len(names)
+        for start in range(0, len(names), _BATCH):
+            pixels, kept = [], []
+            for place in range(start, min(start + _BATCH, len(names))):
+                try:
+                    pixels.append(picture(_inside(self.images, names[place]), self.encoder.pixels))
+                    kept.append(place)
+                except PictureError as error:
+                    reasons[place] = str(error)
+            if kept:
+                given = scaled(np.stack(pixels), self.encoder.mean, self.encoder.deviation)
+                with torch.inference_mode():
+                    states = self.lower(torch.from_numpy(given)).numpy()
+                for place, state in zip(kept, states, strict=True):
+                    self.file[rows[place]] = state
+        self.file.flush()
+        return {"name": names, "reason": reasons}
+
+
+def _inside(folder: Path, name: str) -> Path:
+    """Return the file of a name, which must stay in the folder.
+
+    Raises:
+        PictureError: it leads out.
+    """
+    file = folder / name
+    if not file.resolve().is_relative_to(folder.resolve()):
+        raise PictureError("its name leads out of the folder of pictures")
+    return file

@@ -1,0 +1,28 @@
+"""replay: a few remembered rows of each class join every step.
+
+Paper: Sentence Embedding Alignment for Lifelong Relation Extraction, NAACL 2019, arXiv 1903.02588 (EMR, its episodic memory replay).
+"""
+
+from __future__ import annotations
+
+from raykg.config.schema import Fraction, config, field
+from raykg.continual.memory import MemoryConfig
+from raykg.continual.rehearsal import Rehearsal
+from raykg.continual.strategies import Unmarked
+
+SEARCH: dict[str, list[object]] = {"share": [0.25, 0.5, 1.0]}
+
+
+@config
+class Config:
+    """The memory, and how much of it a step sees."""
+
+    memory: MemoryConfig = field(default_factory=MemoryConfig)
+    share: Fraction = 0.5
+    """Remembered rows that join a step, as a share of learn.batch."""
+    unmarked: Unmarked = "outside"
+    """How a word is taken that its sentence's task did not look through for a type; entities alone."""
+
+
+class Replay(Rehearsal):
+    """Rehearses remembered rows beside new ones."""

@@ -1,0 +1,253 @@
+"""The continual recipe: posts, features, every strategy with every seed, one table.
+
+    outcome = ContinualStudy(cfg, LogListener(), yaml_text).run()
+
+Read `ContinualStudy.run` from top to bottom: it is the whole job. Each stage is skipped when it is done for the same settings; a course
+that was interrupted goes on from the task, or the step, that it had come to. Strategies and seeds may be added to a study that is there:
+only what is new is run.
+
+    runs/mnre5/
+      config.yaml  stream/  features/  courses/<strategy>/seed-0/  report.md  plot.png  results.json  logs/
+"""
+
+from __future__ import annotations
+
+import json
+import time
+from collections import Counter
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from raykg.config.load import from_dict, to_dict
+from raykg.config.schema import Chosen
+from raykg.continual.continual_config import ContinualConfig
+from raykg.eval.courses import Comparison
+from raykg.eval.forgetting import Course
+from raykg.kg.store import sha256, write_atomically
+from raykg.train import checkpoint, launch
+from raykg.train.errors import StageChanged, TrainError
+from raykg.train.run_folder import RunFolder, digest
+from raykg.train.settings import ResourcesConfig
+from raykg.train.story import Listener
+
+Done = dict[str, Any]
+_UNBOUND = ("run.name", "run.storage", "run.resume", "resources", "side_by_side", "strategies", "seeds", "model.wheel", "posts.images")
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What a study has made."""
+
+    folder: Path
+    comparison: Comparison
+    report: Path
+    models: Mapping[str, Path]  # of each strategy, with the first seed
+
+
+class ContinualStudy:
+    """Learns a stream of tasks by every strategy with every seed, and compares them.
+
+    Abilities: courses beside each other, a process of one thread each; or each course under Ray Train, on many workers, with the engines
+    torch and deepspeed; every stage, task and step resumable.
+    Not supported: storage that is not a file system which every node sees.
+
+    Raises:
+        StageChanged: a run of this name has other settings, or a file that it was made from has changed.
+        TrainError: the machine is too small, a course failed for good, or another command is at work in the run's folder.
+        PostError, EncoderError: an input is not what it must be.
+    """
+
+    def __init__(self, cfg: ContinualConfig, listener: Listener, config_text: str) -> None:
+        self.cfg, self.listener, self.config_text = cfg, listener, config_text
+        self.folder = RunFolder(Path(cfg.run.storage).absolute() / cfg.run.name, to_dict(cfg), cfg.run.resume, _UNBOUND, _completed)
+        write_atomically(self.folder / "config.yaml", config_text)
+        self.labels = labels_of(cfg.strategies)
+
+    def run(self) -> Outcome:
+        """Do the whole job, or what is left of it."""
+        launch.start_ray(self._machine(), self.folder / "logs")
+        stream = self.setup_stream()
+        self.setup_features(stream)
+        self.learn(stream)
+        return self.report(stream)
+
+    def setup_stream(self) -> Done:
+        """Read the posts and deal them to tasks."""
+        from raykg.continual.stream import write_stream
+
+        source = self.cfg.posts.method()(self.cfg.posts.config)
+        files = {str(file): sha256(file) for file in source.files() if file.exists()}
+
+        def run() -> Done:
+            return {**write_stream(source.stream(self.cfg.run.seed), self.folder / "stream"), "files": files}
+
+        done = self._stage("stream", self._bound("posts"), run, lambda it: f"{it['posts']:,} posts, {len(it['tasks'])} tasks")
+        for file, hashed in done["files"].items():
+            if files.get(file, hashed) != hashed:
+                raise StageChanged(f"{file}: has changed since {self.folder.path} read it: restore it, or start anew with run.resume=never")
+        return done
+
+    def setup_features(self, stream: Done) -> Done:
+        """Tokenise the posts, and compute what the layers that are not trained make of them."""
+        from raykg.continual.features import write_features
+        from raykg.continual.stream import open_stream
+
+        def run() -> Done:
+            opened, source = open_stream(self.folder / "stream"), self.cfg.posts.method()(self.cfg.posts.config)
+            images = None if self.cfg.model.image is None else source.images(opened, self.folder / "images", self.cfg.run.seed)
+            return write_features(opened.posts, self.cfg.model, self.folder / "features", self.cfg.side_by_side, images)
+
+        def note(it: Done) -> str:
+            pictures = f", {it['pictures']:,} pictures, {it['left_out']:,} left out" if "pictures" in it else ""
+            return f"{it['tokens']:,} tokens, {it['cut']:,} texts cut{pictures}"
+
+        return self._stage("features", [self._bound("model"), stream["sha256"]], run, note)
+
+    def learn(self, stream: Done) -> None:
+        """Run every course that is not at its end."""
+        courses = [self._arguments(place, seed, stream) for place in range(len(self.cfg.strategies)) for seed in self.cfg.seeds]
+        tasks = len(stream["tasks"])
+        left = [one for one in courses if _done(Path(one["folder"])) < tasks]
+        total = tasks * len(courses)
+
+        def look() -> None:
+            self.listener.progress("tasks", sum(_done(Path(one["folder"])) for one in courses), total)
+
+        self.listener.stage("courses", None)
+        started = time.monotonic()
+        if self.cfg.resources.workers > 1 or self.cfg.engine.name != "torch":
+            for one in left:
+                launch.fit("raykg.continual.course:run_worker", one, self.cfg.resources, Path(one["folder"]), self.listener.record)
+                look()
+        elif left:
+            launch.map_shards("raykg.continual.course:run_course", left, self._share(), self.folder / "logs", look)
+        note = f"{len(self.cfg.strategies)} strategies, {len(self.cfg.seeds)} seeds, {tasks} tasks"
+        self.listener.done("courses", time.monotonic() - started, note, bool(left))
+
+    def report(self, stream: Done) -> Outcome:
+        """Write the table, the plot and every number."""
+        from raykg.continual.labels import Labels
+        from raykg.continual.stream import open_stream
+
+        groups = Labels(open_stream(self.folder / "stream")).groups()
+        courses = {
+            label: {seed: _course(groups, results(self._place(place, seed))) for seed in self.cfg.seeds}
+            for place, label in enumerate(self.labels)
+        }
+        comparison = Comparison(courses)
+        comparison.plot(self.folder / "plot.png")
+        text = "\n\n".join(
+            (
+                f"# {self.cfg.run.name}",
+                "![F1 after each task](plot.png)",
+                f"## Results\n\n{comparison.markdown()}",
+                f"## Tasks\n\n{_sizes(stream)}",
+                f"## Config\n\n```yaml\n{self.config_text}```\n",
+            )
+        )
+        write_atomically(self.folder / "report.md", text)
+        write_atomically(self.folder / "results.json", json.dumps(comparison.to_dict(), indent=1) + "\n")
+        models = {label: self._place(place, self.cfg.seeds[0]) for place, label in enumerate(self.labels)}
+        return Outcome(self.folder.path, comparison, self.folder / "report.md", models)
+
+    def _arguments(self, place: int, seed: int, stream: Done) -> Done:
+        return {
+            "config": to_dict(self.cfg),
+            "strategy": place,
+            "seed": seed,
+            "folder": str(self._place(place, seed)),
+            "stream": str(self.folder / "stream"),
+            "features": str(self.folder / "features"),
+            "identity": stream["sha256"],
+        }
+
+    def _place(self, place: int, seed: int) -> Path:
+        """Return the folder of a course; a strategy with other settings is another one."""
+        chosen = self.cfg.strategies[place]
+        settings = digest(to_dict(chosen.config))[:8]
+        return self.folder / "courses" / f"{chosen.name}-{settings}" / f"seed-{seed}"
+
+    def _machine(self) -> ResourcesConfig:
+        """Return what Ray is started with: room for the courses that run at a time, or for one course's workers."""
+        given = to_dict(self.cfg.resources)
+        several = self.cfg.resources.workers > 1 or self.cfg.engine.name != "torch"
+        return from_dict(ResourcesConfig, given if several else given | {"workers": self.cfg.side_by_side})
+
+    def _share(self) -> ResourcesConfig:
+        """Return what one course asks of Ray, so that as many run at a time as are wanted."""
+        import ray
+
+        cpus = int(ray.cluster_resources().get("CPU", 1))  # type: ignore[no-untyped-call]
+        share = {"cpus_per_worker": max(1, cpus // self.cfg.side_by_side), "threads": self.cfg.resources.threads or 1}
+        return from_dict(ResourcesConfig, to_dict(self.cfg.resources) | share)
+
+    def _bound(self, section: str) -> dict[str, Any]:
+        return {key: value for key, value in self.folder.settings.items() if key.startswith(f"{section}.")}
+
+    def _stage(self, name: str, depends_on: object, run: Callable[[], Done], note: Callable[[Done], str]) -> Done:
+        self.listener.stage(name, None)
+        started = time.monotonic()
+        result, ran = self.folder.stage(name, depends_on, run)
+        self.listener.done(name, time.monotonic() - started, note(result), ran)
+        done: Done = result
+        return done
+
+
+def labels_of(strategies: tuple[Chosen, ...]) -> list[str]:
+    """Return what each strategy is called: its name, and where that stands several times, what sets it apart."""
+    often = Counter(one.name for one in strategies)
+    found = []
+    for one in strategies:
+        if often[one.name] == 1:
+            found.append(one.name)
+            continue
+        plain = to_dict(type(one.config)())
+        changed = [f"{key} {_shown(value)}" for key, value in to_dict(one.config).items() if value != plain[key]]
+        found.append(f"{one.name} ({', '.join(changed)})" if changed else one.name)
+    return found
+
+
+def results(folder: Path) -> list[Done]:
+    """Return what was counted after each task of a course that is at its end.
+
+    Raises:
+        TrainError: it has left nothing.
+    """
+    found = checkpoint.listed(folder / "tasks")
+    if not found:
+        raise TrainError(f"{folder}: the course has left no task: run the same command again")
+    told: list[Done] = json.loads((found[-1] / "engine" / "state.json").read_text(encoding="utf-8"))["results"]
+    return told
+
+
+def _sizes(stream: Done) -> str:
+    """Return the table of the tasks."""
+    rows = ["| task | new types | training | validation | test so far |", "|---:|---|---:|---:|---:|"]
+    for number, task in enumerate(stream["tasks"], start=1):
+        rows.append(f"| {number} | {', '.join(task['types'])} | {task['train']:,} | {task['validation']:,} | {task['test']:,} |")
+    return "\n".join(rows)
+
+
+def _course(groups: list[list[int]], told: list[Done]) -> Course:
+    def counts(name: str) -> list[np.ndarray]:
+        return [np.array(one[name], dtype=np.int64) for one in told if name in one]
+
+    return Course(groups, counts("counts"), counts("before"), counts("untrained"))
+
+
+def _done(folder: Path) -> int:
+    """Return how many tasks of a course are done."""
+    found = checkpoint.listed(folder / "tasks")
+    return int(found[-1].name.rpartition("-")[2]) if found else 0
+
+
+def _shown(value: Any) -> str:  # noqa: ANN401 - JSON
+    return ", ".join(f"{key} {_shown(one)}" for key, one in value.items() if one is not None) if isinstance(value, dict) else str(value)
+
+
+def _completed(settings: Mapping[str, Any]) -> dict[str, Any]:
+    return to_dict(from_dict(ContinualConfig, settings))

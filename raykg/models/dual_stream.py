@@ -1,0 +1,182 @@
+"""The dual-stream model of continual multimodal KG construction: texts and pictures in lockstep, and a head for what is looked for.
+
+Paper: Continual Multimodal Knowledge Graph Construction, IJCAI 2024, arXiv 2305.08698.
+
+    model = DualStream(cfg, text, image, RelationHead(...))
+    seen, scores = model(batch)                    # states and the attention of the coupled layers; scores of each stream and together
+
+The text's last `top` layers and the picture's run one after the other, coupled as `raykg.models.couplings` says. A picture that is
+missing is no zero picture: its row's scores come from the text alone, and nothing flows back into the picture's stream.
+
+What a batch holds (`raykg.continual.batches` makes them):
+
+| key        | shape                        |                                                                     |
+|------------|------------------------------|---------------------------------------------------------------------|
+| `text`     | `[batch, tokens, width]`     | states of the layers below; or `[batch, tokens]`, token ids          |
+| `mask`     | `[batch, tokens]`            | which tokens are real                                               |
+| `read`     | `[batch, places]`            | the tokens that the head reads                                      |
+| `words`    | `[batch, places]`            | which of these places are real                                      |
+| `image`    | `[batch, patches, width]`    | states of the layers below; or `[batch, 3, height, width]`, colours |
+| `present`  | `[batch]`                    | which rows have a picture                                           |
+| `open`     | `[labels]`                   | which labels have arrived                                           |
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from functools import partial
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from raykg.models.couplings import KeyBank, LookAtPicture, PictureBefore, Seen
+from raykg.models.dual_stream_config import DualStreamConfig
+from raykg.models.encoders import Encoder
+from raykg.models.errors import EncoderError
+from raykg.models.heads import Scores
+from raykg.models.transformer_layer import Scores as AttentionScores
+from raykg.models.transformer_layer import TransformerLayer, content_scores
+
+Batch = Mapping[str, Tensor]
+TEXT, IMAGE = 0, 1
+
+
+class PictureEntry(nn.Module):
+    """Makes a Transformer's tokens of an encoder's states: the right width, a class token first, and learnt places."""
+
+    def __init__(self, before: int, width: int, patches: int) -> None:
+        super().__init__()
+        self.project, self.norm = nn.Linear(before, width), nn.LayerNorm(width)
+        self.first = nn.Parameter(torch.zeros(width))
+        self.places = nn.Parameter(torch.zeros(patches + 1, width))
+        nn.init.normal_(self.places, std=0.02)
+
+    def forward(self, states: Tensor) -> Tensor:
+        """Return `[batch, patches + 1, width]`."""
+        tokens = self.norm(self.project(states))
+        first = self.first.expand(len(tokens), 1, -1)
+        return torch.cat([first, tokens], dim=1) + self.places
+
+
+class Streams(nn.Module):
+    """The trained layers of both streams, and what couples them.
+
+    Not supported: hand_in_hand between streams whose heads differ in number or size; an image encoder without layers of its own, or of
+    another width, gets new ones like the text's.
+    """
+
+    def __init__(self, cfg: DualStreamConfig, text: Encoder, image: Encoder | None) -> None:
+        """Take the encoders' layers.
+
+        Raises:
+            EncoderError: a text encoder without layers.
+        """
+        super().__init__()
+        if not text.layers:
+            raise EncoderError(f"model.text ({cfg.text}): has no layers of a Transformer to train")
+        self.text = nn.ModuleList(text.layers)
+        self.after_text = text.after
+        shape = text.layers[0]
+        self.fusion, self.keys = cfg.fusion, cfg.keys
+        self.entry: nn.Module = nn.Identity()
+        self.image = nn.ModuleList()
+        self.after_image: nn.Module = nn.Identity()
+        if image is not None:
+            own = len(image.layers) == cfg.top and image.width == text.width and image.layers[0].heads == shape.heads
+            self.image = nn.ModuleList(image.layers if own else [_like(shape, cfg.dropout) for _ in range(cfg.top)])
+            self.entry = nn.Identity() if own else PictureEntry(image.width, text.width, image.tokens)
+            self.after_image = image.after if own else nn.Identity()
+        streams = 1 if image is None else 2
+        banks = cfg.top if cfg.fusion == "hand_in_hand" else 0
+        self.banks = nn.ModuleList(KeyBank(shape.heads, cfg.positions, shape.size, cfg.keys, streams) for _ in range(banks))
+        self.before = nn.ModuleList(PictureBefore(layer) for layer in (text.layers if cfg.fusion == "prefix" else ()))
+        self.look = LookAtPicture(text.width, shape.heads) if cfg.fusion == "cross" else None
+        set_dropout(self, cfg.dropout)
+
+    def forward(self, batch: Batch) -> Seen:
+        """Run the layers in lockstep; the last one gives the states of what is read alone."""
+        text, mask, read = batch["text"], batch["mask"], batch["read"]
+        image = self.entry(batch["image"]) if "image" in batch else None
+        there = None if image is None else batch["present"][:, None].expand(image.shape[:2])
+        text_maps: list[Tensor] = []
+        image_maps: list[Tensor] = []
+        asked: list[Tensor] = []
+        early = self.look is None and self.keys != "reference"  # whether the last layer may leave the other tokens out
+        for number, layer in enumerate(self.text):
+            before = None
+            if self.before and image is not None and there is not None:
+                before = self.before[number](image, there)
+            last = number == len(self.text) - 1
+            text, attention = layer(text, mask, scores=self._scores(number, TEXT), read=read if last and early else None, before=before)
+            text_maps.append(attention)
+            asked.append(batch["words"] if last and early else mask)
+            if image is not None:
+                whole = torch.ones(image.shape[:2], dtype=torch.bool, device=image.device)
+                image, attention = self.image[number](image, whole, scores=self._scores(number, IMAGE))
+                image_maps.append(attention)
+        if self.look is not None and image is not None:
+            text = self.look(text, image, batch["present"])
+        if not early:
+            text = text.gather(1, read[..., None].expand(-1, -1, text.shape[-1]))
+        return Seen(self.after_text(text), None if image is None else self.after_image(image), text_maps, image_maps, asked)
+
+    def _scores(self, layer: int, stream: int) -> AttentionScores:
+        if not self.banks:
+            return content_scores
+        bank: Any = self.banks[layer]
+        return partial(bank.scores, stream)
+
+
+class DualStream(nn.Module):
+    """Lower layers (where they are not computed beforehand), streams and head.
+
+    Attributes:
+        lower_text: None where batches hold the states that it would give.
+        lower_image: the same of pictures.
+        streams: the trained layers.
+        refine: changes what is read before the head reads it; None: nothing does.
+        head: turns what the streams see into scores.
+    """
+
+    def __init__(
+        self, streams: Streams, head: nn.Module, lower_text: nn.Module | None = None, lower_image: nn.Module | None = None,
+        refine: nn.Module | None = None,
+    ) -> None:  # fmt: skip
+        super().__init__()
+        self.lower_text, self.lower_image = lower_text, lower_image
+        self.streams, self.refine, self.head = streams, refine, head
+
+    def see(self, batch: Batch) -> Seen:
+        """Return what the streams make of a batch, running the layers below where the batch holds token ids and colours."""
+        if self.lower_text is not None:
+            batch = {**batch, "text": self.lower_text(batch["text"], batch["mask"])}
+        if self.lower_image is not None and "image" in batch:
+            batch = {**batch, "image": self.lower_image(batch["image"])}
+        seen: Seen = self.streams(batch)
+        return seen if self.refine is None else seen._replace(text=self.refine(seen.text))
+
+    def forward(self, batch: Batch, between: Callable[[Seen], None] | None = None) -> tuple[Seen, Scores]:
+        """Return what the streams see and how the head scores it.
+
+        Args:
+            batch: with `open`, the labels that have arrived, `[labels]`.
+            between: called with what was seen before the head sees it, such as to hang hooks on it.
+        """
+        seen = self.see(batch)
+        if between is not None:
+            between(seen)
+        return seen, self.head(seen, batch.get("present"), batch["open"])
+
+
+def set_dropout(module: nn.Module, share: float) -> None:
+    """Let every layer in a module drop the same share, whatever its encoder was pretrained with."""
+    for part in module.modules():
+        if isinstance(part, nn.Dropout):
+            part.p = share
+
+
+def _like(layer: TransformerLayer, dropout: float) -> TransformerLayer:
+    """Return a new layer of the same shape, normalised first: it is trained from nothing."""
+    width, inner = layer.out.out_features, layer.inner.out_features
+    return TransformerLayer(width, layer.heads, inner, norm_first=True, epsilon=1e-6, dropout=dropout, attention_dropout=dropout)

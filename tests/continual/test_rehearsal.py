@@ -1,0 +1,52 @@
+import numpy as np
+import pytest
+
+from raykg.config.choice import chosen
+from raykg.continual.strategies.replay import Config, Replay
+from tests.continual.small_streams import course, entity_stream, model_of, relation_stream
+
+
+def replay(folder, stream, **settings):
+    return Replay(chosen("raykg.continual.strategies", "replay", **settings).config, course(stream, folder))
+
+
+def test_none_is_remembered_once_and_every_class_by_its_own_rows(tmp_path):
+    strategy = replay(tmp_path, relation_stream())
+    model, labels = model_of(strategy), strategy.course.labels
+    assert not len(strategy.remembered(0))
+    for task in range(2):
+        strategy.task = task
+        strategy.end(model)
+    assert sorted(strategy.memory.classes) == [0, 1, 2, 3, 4]
+    for one, rows in strategy.memory.classes.items():
+        assert len(rows) == 6 and (labels.relation_of[rows] == one).all()
+        assert set(labels.task_of[rows].tolist()) == {1 if one > 2 else 0}
+    assert len(strategy.remembered(4)) == 4  # half of a batch of eight
+
+
+@pytest.mark.parametrize("choose", ["random", "herding", "kmeans", "loss", "influence"])
+@pytest.mark.parametrize("make", [relation_stream, entity_stream])
+def test_every_choice_is_exact_to_the_sample_and_the_same_each_time(tmp_path, choose, make):
+    memory = {"per_class": 3, "choose": choose}
+    kept = []
+    for _ in range(2):
+        strategy = replay(tmp_path, make(), memory=memory)
+        strategy.end(model_of(strategy))
+        kept.append(strategy.memory.state())
+    assert kept[0] == kept[1] and all(len(set(rows)) == 3 for rows in kept[0].values())
+    other = replay(tmp_path, make(), memory=memory)
+    other.load({"memory": kept[0]}, {})
+    assert np.array_equal(other.memory.rows, strategy.memory.rows)
+
+
+def test_sentences_are_remembered_for_what_their_task_marked(tmp_path):
+    strategy = replay(tmp_path, entity_stream())
+    for task in range(2):
+        strategy.task = task
+        strategy.end(model_of(strategy))
+    assert sorted(strategy.memory.classes) == [0, 1]
+    assert strategy.types_of(strategy.memory.classes[1]) == [("LOC",)] * 6
+
+
+def test_the_defaults_are_the_papers():
+    assert Config().memory.per_class == 6

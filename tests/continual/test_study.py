@@ -1,0 +1,99 @@
+import json
+
+import numpy as np
+import pytest
+
+from raykg.config.choice import chosen
+from raykg.config.load import from_dict, to_dict
+from raykg.continual.continual_config import ContinualConfig
+from raykg.continual.course import run_course
+from raykg.continual.study import ContinualStudy, labels_of, results
+from raykg.train.errors import StageChanged, TrainError
+from tests.continual.mnre_files import write_mnre
+
+
+class Told:
+    """Notes what a study says."""
+
+    def __init__(self):
+        self.ran, self.counted = {}, []
+
+    def stage(self, name, minutes):
+        pass
+
+    def done(self, name, seconds, note, ran):
+        self.ran[name] = ran
+
+    def record(self, record):
+        pass
+
+    def progress(self, name, done, total):
+        self.counted.append((done, total))
+
+    def note(self, text):
+        pass
+
+
+def study(folder, told, **more):
+    settings = {
+        "run": {"name": "small", "storage": str(folder / "runs")},
+        "posts": {"name": "mnre", "folder": str(folder / "mnre"), "tasks": "sep2"},
+        "model": {"text": "tiny:bert", "top": 1, "positions": 64},
+        "learn": {"epochs": 1, "batch": 16},
+        "strategies": ["vanilla", "replay"],
+        "seeds": [0, 1],
+    }
+    cfg = from_dict(ContinualConfig, settings | more)
+    return ContinualStudy(cfg, told, "text: of the config\n")
+
+
+def test_a_study_compares_goes_on_and_takes_more_seeds(ray_session, tmp_path):
+    write_mnre(tmp_path / "mnre")
+    told = Told()
+    outcome = study(tmp_path, told).run()
+    assert told.ran == {"stream": True, "features": True, "courses": True} and told.counted[-1] == (8, 8)
+    text = outcome.report.read_text()
+    assert "| vanilla | 2 |" in text and "| 1 | r1, r2 | 36 | 9 | 12 |" in text and "text: of the config" in text
+    assert (outcome.folder / "plot.png").exists()
+    numbers = json.loads((outcome.folder / "results.json").read_text())
+    assert set(numbers) == {"vanilla", "replay"} and set(numbers["replay"]) == {"0", "1"}
+    again = Told()
+    assert study(tmp_path, again).run().comparison.to_dict() == numbers
+    assert not any(again.ran.values())
+    more = study(tmp_path, Told(), seeds=[0, 1, 2]).run().comparison.to_dict()
+    assert more["vanilla"]["1"] == numbers["vanilla"]["1"] and "2" in more["vanilla"]
+    with pytest.raises(StageChanged, match="learn.epochs was 1"):
+        study(tmp_path, Told(), learn={"epochs": 2, "batch": 16})
+    (tmp_path / "mnre" / "test.txt").write_text("")
+    with pytest.raises(StageChanged, match="test.txt: has changed"):
+        study(tmp_path, Told()).run()
+
+
+def test_each_course_may_run_under_ray_train_with_deepspeed(ray_session, tmp_path):
+    write_mnre(tmp_path / "mnre")
+    more = {
+        "seeds": [0],
+        "strategies": ["replay"],
+        "model": {"text": "tiny:bert", "top": 1, "positions": 64, "dropout": 0.0, "frozen": False},
+    }
+    job = study(tmp_path, Told(), engine={"name": "deepspeed", "zero": 2}, resources={"workers": 2}, **more)
+    found = job.run().comparison.courses["replay"][0]
+    alone = dict(job._arguments(0, 0, {"sha256": "x"}), folder=str(tmp_path / "alone"))
+    plain = from_dict(ContinualConfig, alone["config"] | {"engine": "torch", "resources": {"workers": 1}})
+    expected = [np.array(one["counts"]) for one in run_course(alone | {"config": to_dict(plain)})]
+    apart = [np.abs(ours - theirs).sum() for ours, theirs in zip(found.counts, expected, strict=True)]
+    assert max(apart) <= 4  # a near-tie or two: two workers add up in another order
+
+
+def test_strategies_are_called_by_what_sets_them_apart(tmp_path):
+    def one(name, **settings):
+        return chosen("raykg.continual.strategies", name, **settings)
+
+    assert labels_of((one("lmc"), one("replay"))) == ["lmc", "replay"]
+    assert labels_of((one("lmc"), one("lmc", distil=0.0), one("lmc", memory={"per_class": 20}))) == [
+        "lmc",
+        "lmc (distil 0.0)",
+        "lmc (memory per_class 20, choose random)",
+    ]
+    with pytest.raises(TrainError, match="has left no task"):
+        results(tmp_path)

@@ -1,0 +1,16 @@
+import json
+import shutil
+
+from raykg.models.encoders.vision_transformer import vision_transformer
+from raykg.models.reference import resolve
+
+
+def test_pictures_are_brought_to_the_colours_that_the_model_was_trained_with(tmp_path):
+    plain = vision_transformer("tiny:clip", 1)
+    assert (plain.pixels, plain.tokens, plain.mean) == (32, 17, (0.5, 0.5, 0.5))
+    folder = tmp_path / "tower"
+    shutil.copytree(resolve("tiny:clip", tokenizer=False), folder)
+    told = {"image_mean": [0.48, 0.46, 0.41], "image_std": [0.27, 0.26, 0.28]}
+    (folder / "preprocessor_config.json").write_text(json.dumps(told))
+    found = vision_transformer(str(folder), 1)
+    assert found.mean == (0.48, 0.46, 0.41) and found.deviation == (0.27, 0.26, 0.28)

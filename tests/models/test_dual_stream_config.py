@@ -1,0 +1,13 @@
+import pytest
+
+from raykg.config.errors import ConfigErrors
+from raykg.config.load import from_dict
+from raykg.models.dual_stream_config import DualStreamConfig
+
+
+def test_what_cannot_be_put_together_is_refused():
+    with pytest.raises(ConfigErrors, match=r"fusion \(prefix\) needs model.image"):
+        from_dict(DualStreamConfig, {"fusion": "prefix"})
+    with pytest.raises(ConfigErrors, match=r"keys \(reference\) goes with readout cls"):
+        from_dict(DualStreamConfig, {"keys": "reference"})
+    assert from_dict(DualStreamConfig, {"keys": "reference", "readout": "cls"}).top == 2
