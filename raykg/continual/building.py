@@ -8,6 +8,7 @@ import torch
 
 from raykg.models.dual_stream import DualStream, Streams, set_dropout
 from raykg.models.encoders.text import text_encoder
+from raykg.models.errors import EncoderError
 from raykg.models.heads import EntityHead, RelationHead
 
 if TYPE_CHECKING:
@@ -34,8 +35,8 @@ def build(cfg: DualStreamConfig, labels: Labels, strategy: Strategy, seed: int) 
     """
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
-        text = text_encoder(cfg.text, cfg.top, cfg.wheel)
-        image = image_encoder(cfg)
+        text = encoder_of_text(cfg)
+        image = encoder_of_images(cfg)
         streams = Streams(cfg, text, image)
         pictures = image is not None
         places = 3 if cfg.readout == "mentions" and labels.relations else 1
@@ -59,7 +60,19 @@ def set_rates(model: DualStream, head_rate: float) -> None:
         parameter.rate = head_rate if name.startswith(HEAD_PARTS) else 1.0  # type: ignore[attr-defined]
 
 
-def image_encoder(cfg: DualStreamConfig) -> Encoder | None:
+def encoder_of_text(cfg: DualStreamConfig) -> Encoder:
+    """Return the encoder of texts.
+
+    Raises:
+        EncoderError: it has fewer places for tokens than texts may have.
+    """
+    text = text_encoder(cfg.text, cfg.top, cfg.wheel)
+    if cfg.positions > text.tokens:
+        raise EncoderError(f"model.positions ({cfg.positions}): {cfg.text} has places for {text.tokens} tokens, expected at most as many")
+    return text
+
+
+def encoder_of_images(cfg: DualStreamConfig) -> Encoder | None:
     """Return the encoder of pictures; None where texts stand alone."""
     if cfg.image is None:
         return None

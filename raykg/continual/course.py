@@ -16,6 +16,7 @@ import json
 import shutil
 from collections.abc import Mapping
 from copy import deepcopy
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -24,7 +25,7 @@ import numpy as np
 from raykg.config.load import from_dict, to_dict
 from raykg.continual.batches import Batches
 from raykg.continual.building import build, set_rates
-from raykg.continual.continual_config import ContinualConfig
+from raykg.continual.continual_config import ContinualConfig, LearnConfig
 from raykg.continual.features import Features
 from raykg.continual.labels import Labels
 from raykg.continual.looking import predictions
@@ -108,25 +109,34 @@ class CourseRun:
         teacher = deepcopy(model).eval().requires_grad_(False) if strategy.keeps_teacher and task else None
         model.eval()
         strategy.begin(model)
-        model.train()
-        work = ContinualTask(model, strategy, teacher, self.cfg.learn.micro_batch)
         learning = self.folder / "learning" / f"{task:02d}"
-        settings = self.cfg.learn.settings()
-        steps = settings.total_steps(work.steps_per_epoch)
-        plan = Plan(settings, steps, self.seed * 1021 + task, self.cfg.engine.name, learning, self.identity | {"task": task})
-        train_task(work, self.cfg.engine, plan, learning / "log", self.ranks, tensorboard=False)
-        final = checkpoint.folder_of(learning, steps) / "export" / WEIGHTS
-        self.model = self._fresh()
-        load_weights(self.model, final)  # plain weights, whatever the engine had made of the model
+        steps = self._train(ContinualTask(model, strategy, teacher, self.cfg.learn.micro_batch), learning, self.cfg.learn)
         seed_step(self.seed, task, 0)  # what is chosen for the memory is drawn alike on all workers
-        self.model.eval()
-        strategy.end(self.model)
+        strategy.end(self.model.eval())
+        rehearsed, epochs = strategy.rehearsed()
+        after = learning / "rehearsal"
+        if epochs and len(rehearsed):
+            work = ContinualTask(self.model, strategy, teacher, self.cfg.learn.micro_batch, rehearsed)
+            steps += self._train(work, after, replace(self.cfg.learn, epochs=epochs))
         self.results.append(self._tested(task) | before | {"steps": steps})
         self._save(task)
         if self.ranks.first:
-            for folder in checkpoint.listed(learning):
+            for folder in (*checkpoint.listed(after), *checkpoint.listed(learning)):
                 shutil.rmtree(folder)
         self.ranks.barrier()
+
+    def _train(self, work: ContinualTask, folder: Path, learn: LearnConfig) -> int:
+        """Run the loop from where it stands to its end and take the weights; return its steps."""
+        settings = learn.settings()
+        steps = settings.total_steps(work.steps_per_epoch)
+        seed = self.seed * 1021 + self.strategy.task
+        plan = Plan(settings, steps, seed, self.cfg.engine.name, folder, self.identity | {"task": self.strategy.task})
+        work.model().train()
+        train_task(work, self.cfg.engine, plan, folder / "log", self.ranks, tensorboard=False)
+        self.model = self._fresh()  # plain weights, whatever the engine had made of the model
+        load_weights(self.model, checkpoint.folder_of(folder, steps) / "export" / WEIGHTS)
+        self.model.eval()
+        return steps
 
     def _tested(self, task: int) -> Result:
         """Return what is counted on everything seen so far, and on the task's own validation rows."""

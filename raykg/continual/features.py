@@ -138,9 +138,9 @@ def _write_states(rows: int, tokens: int, cfg: DualStreamConfig, folder: Path, w
     import ray.data
 
     from raykg.config.load import to_dict
-    from raykg.models.encoders.text import text_encoder
+    from raykg.continual.building import encoder_of_text
 
-    width = text_encoder(cfg.text, cfg.top, cfg.wheel).width
+    width = encoder_of_text(cfg).width
     np.lib.format.open_memmap(folder / "text.npy", mode="w+", dtype=np.float32, shape=(tokens, width)).flush()
     given = {"folder": str(folder), "model": to_dict(cfg)}
     listed = ray.data.range(rows, override_num_blocks=max(1, -(-rows // _ROWS)))
@@ -157,12 +157,11 @@ class _Encode:
         import torch
 
         from raykg.config.load import from_dict
+        from raykg.continual.building import encoder_of_text
         from raykg.models.dual_stream_config import DualStreamConfig
-        from raykg.models.encoders.text import text_encoder
 
         torch.set_num_threads(1)
-        cfg = from_dict(DualStreamConfig, model)
-        self.lower = text_encoder(cfg.text, cfg.top, cfg.wheel).lower.eval()
+        self.lower = encoder_of_text(from_dict(DualStreamConfig, model)).lower.eval()
         self.features = Features.open(Path(folder))
         self.file = np.load(Path(folder) / "text.npy", mmap_mode="r+")
 

@@ -60,22 +60,31 @@ class RehearsalMemory:
         """
         self.cfg = cfg
         self._row_bytes = max(1, row_bytes)
-        self.classes: dict[int, Rows] = {}
+        self._kept: dict[int, list[Rows]] = {}  # of each class, one part for each task that it came with
+
+    @property
+    def classes(self) -> dict[int, Rows]:
+        """The kept rows of each class."""
+        return {one: np.concatenate(parts) for one, parts in self._kept.items()}
 
     @property
     def rows(self) -> Rows:
         """Every kept row, by class."""
-        kept = [self.classes[one] for one in sorted(self.classes)]
+        kept = [part for one in sorted(self._kept) for part in self._kept[one]]
         return np.concatenate(kept) if kept else np.zeros(0, dtype=np.int64)
 
     def keep(self, found: Mapping[int, Rows]) -> None:
-        """Take new classes in, best rows first; with a budget for all, older classes give up their last rows."""
-        self.classes |= {one: np.asarray(rows, dtype=np.int64) for one, rows in found.items()}
-        quota = self.quota(len(self.classes))
-        self.classes = {one: rows[:quota] for one, rows in self.classes.items()}
+        """Take classes in, best rows first; with a budget for all, older classes give up their last rows.
+
+        A class that comes again, as "none" does with every task, keeps as many rows of each time.
+        """
+        for one, rows in found.items():
+            self._kept.setdefault(one, []).append(np.asarray(rows, dtype=np.int64))
+        quota = self.quota(sum(map(len, self._kept.values())))
+        self._kept = {one: [part[:quota] for part in parts] for one, parts in self._kept.items()}
 
     def quota(self, classes: int) -> int:
-        """Return how many rows each of so many classes may have."""
+        """Return how many rows each of so many classes may have; one that came with several tasks counts for each."""
         if self.cfg.per_class is not None:
             return self.cfg.per_class
         rows = self.cfg.rows if self.cfg.rows is not None else (self.cfg.kilobytes or 0) * 1000 // self._row_bytes
@@ -89,13 +98,13 @@ class RehearsalMemory:
         order = Order(len(rows), min(count, len(rows)), seed * 1009 + task)
         return rows[order.row_ids(step)]
 
-    def state(self) -> dict[str, list[int]]:
+    def state(self) -> dict[str, list[list[int]]]:
         """Return what a checkpoint holds, JSON-like."""
-        return {str(one): rows.tolist() for one, rows in self.classes.items()}
+        return {str(one): [part.tolist() for part in parts] for one, parts in self._kept.items()}
 
-    def load(self, state: Mapping[str, list[int]]) -> None:
+    def load(self, state: Mapping[str, list[list[int]]]) -> None:
         """Take back what `state` returned."""
-        self.classes = {int(one): np.array(rows, dtype=np.int64) for one, rows in state.items()}
+        self._kept = {int(one): [np.array(part, dtype=np.int64) for part in parts] for one, parts in state.items()}
 
 
 def herding(vectors: Tensor, count: int) -> list[int]:

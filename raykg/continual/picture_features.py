@@ -38,10 +38,10 @@ def write_pictures(names: pa.ChunkedArray, cfg: DualStreamConfig, folder: Path, 
     import ray.data
 
     from raykg.config.load import to_dict
-    from raykg.continual.building import image_encoder
+    from raykg.continual.building import encoder_of_images
 
     unique = pc.unique(pc.drop_null(names))
-    encoder = image_encoder(cfg)
+    encoder = encoder_of_images(cfg)
     if encoder is None:
         raise ValueError("write_pictures: the model has no encoder of pictures")
     shape = (max(1, len(unique)), encoder.tokens, encoder.width)
@@ -72,11 +72,11 @@ class _Encode:
         import torch
 
         from raykg.config.load import from_dict
-        from raykg.continual.building import image_encoder
+        from raykg.continual.building import encoder_of_images
         from raykg.models.dual_stream_config import DualStreamConfig
 
         torch.set_num_threads(1)
-        encoder = image_encoder(from_dict(DualStreamConfig, model))
+        encoder = encoder_of_images(from_dict(DualStreamConfig, model))
         if encoder is None:
             raise ValueError("the model has no encoder of pictures")
         self.encoder, self.images = encoder, Path(images)

@@ -1,7 +1,7 @@
 """What strategies with a memory share: rows that join every step, and the choice of what is kept of a task.
 
-The memory is filled after each task: for each class that was new in it, rows of that class, chosen as `memory.choose` says. A relation that
-says that there is none is kept once, with the first task: it recurs in every one.
+The memory is filled after each task: for each class of it, rows of that class, chosen as `memory.choose` says. A relation that says that
+there is none recurs in every task, and as many of its rows are kept of each.
 """
 
 from __future__ import annotations
@@ -29,7 +29,8 @@ _CANDIDATES = 256  # rows of a class that are looked at: choosing among more cos
 class Rehearsal(Strategy):
     """Lets remembered rows join every step from the second task on.
 
-    Its config has `memory`, `share` (remembered rows that join a step, as a share of learn.batch) and `unmarked`.
+    Its config has `memory`, `share` (remembered rows that join a step, as a share of learn.batch), `rehearse` (epochs over the whole memory
+    after each task: there all classes are equally frequent) and `unmarked`.
     """
 
     def __init__(self, config: Any, course: Course) -> None:  # noqa: ANN401 - each file's own Config
@@ -48,6 +49,10 @@ class Rehearsal(Strategy):
         found = self.candidates()
         self.memory.keep({one: rows[self._order(model, one, rows)] for one, rows in found.items()})
 
+    def rehearsed(self) -> tuple[Rows, float]:
+        """Return the whole memory, in which every class so far has its share, and how often it is gone through."""
+        return self.memory.rows, float(self.config.rehearse)
+
     def candidates(self) -> dict[int, Rows]:
         """Return some rows of each class that is new in the task, drawn by the seed."""
         labels, task = self.course.labels, self.course.stream.tasks[self.task]
@@ -55,8 +60,6 @@ class Rehearsal(Strategy):
         classes = labels.classes(rows, task.types)
         found = {}
         for one in np.unique(classes[classes >= 0]).tolist():
-            if one in self.memory.classes:
-                continue  # "none" of a later task
             some = rows[classes == one]
             drawn = permute(np.arange(len(some), dtype=np.int64), len(some), self.course.seed, 7919 * self.task + one)
             found[one] = some[drawn[:_CANDIDATES]]

@@ -12,11 +12,13 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 
 from raykg.continual.batches import Batch, moved
 from raykg.continual.strategies import Pass
 from raykg.continual.supervised import row_losses
 from raykg.data.order import Order, dealt
+from raykg.data.tokenise import split_by_length
 from raykg.train.task import Loss, Step
 
 if TYPE_CHECKING:
@@ -29,6 +31,8 @@ if TYPE_CHECKING:
     from raykg.models.dual_stream import DualStream
 
 WEIGHTS = "model.safetensors"
+_SMALLER = 4  # the few rows of a memory are gone through in steps of a quarter of learn.batch: the published code takes two rows a step
+_OVERHEAD = 64  # tokens that one more pass of some upper layers costs about as much as
 
 
 class ContinualTask:
@@ -38,7 +42,9 @@ class ContinualTask:
     Not supported: evaluation within a task; the stream's own comes after each task.
     """
 
-    def __init__(self, model: DualStream, strategy: Strategy, teacher: DualStream | None, micro_batch: int) -> None:
+    def __init__(
+        self, model: DualStream, strategy: Strategy, teacher: DualStream | None, micro_batch: int, rehearsed: Rows | None = None
+    ) -> None:
         """Hold the model as the task before left it.
 
         Args:
@@ -46,14 +52,17 @@ class ContinualTask:
             strategy: at this task already.
             teacher: the model of the task before; None where there is none or nobody asks.
             micro_batch: most rows that are computed at once.
+            rehearsed: rows to train on alone, in the place of the task's and those that join them: a rehearsal after the task.
         """
         self._model, self._strategy, self._teacher, self._micro_batch = model, strategy, teacher, micro_batch
         course = strategy.course
         self._course = course
-        self._rows = course.batches.usable(strategy.rows())
+        self._alone = rehearsed is not None
+        self._rows = course.batches.usable(strategy.rows() if rehearsed is None else rehearsed)
         self._open: Flags = course.labels.open(strategy.task)
         self._taught: Flags = course.labels.open(max(0, strategy.task - 1))
-        self._order = Order(len(self._rows), course.batch, course.seed * 1013 + strategy.task)
+        batch = max(1, course.batch // _SMALLER) if self._alone else course.batch
+        self._order = Order(len(self._rows), batch, course.seed * 1013 + 2 * strategy.task + self._alone)
         self.parts: tuple[str, ...] = ("task", *strategy.parts)
 
     @property
@@ -108,15 +117,24 @@ class ContinualTask:
     def _step(self, number: int) -> Step:
         course, ranks = self._course, self._course.ranks
         fresh = self._rows[self._order.row_ids(number)]
-        kept = self._strategy.remembered(number)
+        kept = fresh[:0] if self._alone else self._strategy.remembered(number)
         rows = np.concatenate([fresh, kept])
-        remembered = np.arange(len(rows)) >= len(fresh)
+        remembered = np.arange(len(rows)) >= (0 if self._alone else len(fresh))
         weights = course.batches.weights(rows)
         mine = dealt(weights, ranks.rank, ranks.world)
-        mine = mine[np.argsort(-weights[mine], kind="stable")]  # those of like length are computed together
-        parts = [mine[start : start + self._micro_batch] for start in range(0, len(mine), self._micro_batch)]
+        parts = [mine[part] for part in self._parts(weights[mine])]
         tokens = int(weights[mine].sum())
         return Step([self._batch(rows[part], remembered[part]) for part in parts], answer_tokens=len(mine), rows=len(mine), tokens=tokens)
+
+    def _parts(self, weights: NDArray[np.int64]) -> list[NDArray[np.int64]]:
+        """Return the places of the rows that are computed together: those of like length, which saves padding.
+
+        With pictures as many as may be: modalities are balanced within them, and how lengths fall must not decide that.
+        """
+        if self._course.batches.features.pictures is None:
+            return split_by_length(weights, self._micro_batch, _OVERHEAD)
+        order = np.argsort(-weights, kind="stable")
+        return [order[start : start + self._micro_batch] for start in range(0, len(order), self._micro_batch)]
 
     def _batch(self, rows: Rows, remembered: Flags) -> Batch:
         return self._course.batches.batch(rows, self._open, self._strategy.types_of(rows), remembered)

@@ -133,11 +133,6 @@ class EntityHead(nn.Module):
         return found
 
 
-def bio(types: Sequence[str]) -> list[str]:
-    """Return the tags of some types: `O`, then a first and a following one each."""
-    return ["O", *(f"{begin}-{kind}" for kind in types for begin in "BI")]
-
-
 def _together(text: Tensor, image: Tensor | None, present: Tensor | None, bias: Tensor, open_: Tensor) -> Scores:
     total = text + bias
     if image is not None and present is not None:

@@ -1,8 +1,9 @@
 import pytest
 import torch
 
-from raykg.continual.building import build, image_encoder, set_rates
+from raykg.continual.building import build, encoder_of_images, set_rates
 from raykg.continual.strategies.rp_cre import Config, RpCre
+from raykg.models.errors import EncoderError
 from raykg.models.heads import EntityHead, RelationHead
 from tests.continual.small_streams import config, course, entity_stream, relation_stream
 
@@ -31,5 +32,11 @@ def test_what_starts_from_nothing_learns_faster(tmp_path):
 
 
 def test_pictures_have_the_encoder_that_is_named():
-    assert image_encoder(config().model) is None
-    assert image_encoder(config(model={"text": "tiny:bert", "top": 1, "image": "tiny:vit"}).model).pixels == 32
+    assert encoder_of_images(config().model) is None
+    assert encoder_of_images(config(model={"text": "tiny:bert", "top": 1, "image": "tiny:vit"}).model).pixels == 32
+
+
+def test_more_positions_than_the_encoder_has_are_refused(tmp_path):
+    strategy = RpCre(Config(), course(relation_stream(), tmp_path))
+    with pytest.raises(EncoderError, match=r"model.positions \(500\): tiny:bert has places for 256 tokens"):
+        build(config(model={"text": "tiny:bert", "top": 1, "positions": 500}).model, strategy.course.labels, strategy, 0)

@@ -21,6 +21,17 @@ def test_a_budget_for_each_class():
     assert memory.rows.tolist() == [10, 20, 21, 30, 31]
 
 
+def test_a_class_that_comes_again_keeps_as_many_of_each_time():
+    memory = RehearsalMemory(MemoryConfig(per_class=2))
+    memory.keep({0: rows(1, 2, 3), 1: rows(10, 11)})
+    memory.keep({0: rows(4, 5, 6), 2: rows(20)})
+    assert memory.classes[0].tolist() == [1, 2, 4, 5] and memory.rows.tolist() == [1, 2, 4, 5, 10, 11, 20]
+    small = RehearsalMemory(MemoryConfig(per_class=None, rows=8))
+    small.keep({0: np.arange(10), 1: np.arange(10, 20)})
+    small.keep({0: np.arange(20, 30), 2: np.arange(30, 40)})
+    assert small.classes[0].tolist() == [0, 1, 20, 21] and len(small.rows) == 8
+
+
 @pytest.mark.parametrize(("settings", "row_bytes"), [({"rows": 6}, 0), ({"kilobytes": 6}, 1000)])
 def test_a_budget_for_all_is_shared_and_older_classes_give_their_last_rows_up(settings, row_bytes):
     memory = RehearsalMemory(from_dict(MemoryConfig, settings | {"per_class": None}), row_bytes)

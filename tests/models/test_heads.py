@@ -4,9 +4,9 @@ import pytest
 import torch
 
 from raykg.models.couplings import Seen
-from raykg.models.heads import SHUT, EntityHead, RelationHead, bio
+from raykg.models.heads import SHUT, EntityHead, RelationHead
 
-TAGS = bio(["A", "B"])
+TAGS = ["O", "B-A", "I-A", "B-B", "I-B"]
 OPEN = torch.ones(5, dtype=torch.bool)
 
 

@@ -33,6 +33,8 @@ class Config:
     memory: MemoryConfig = field(default_factory=MemoryConfig)
     share: Fraction = 0.5
     """Remembered rows that join a step, as a share of learn.batch."""
+    rehearse: NonNegativeFloat = 10.0
+    """Epochs over the whole memory after each task, as published: there all classes are equally frequent."""
     weight: NonNegativeFloat = 1.0
     temperature: PositiveFloat = 0.1
     unmarked: Unmarked = "outside"
@@ -55,6 +57,11 @@ class Emar(Rehearsal):
         from raykg.continual.teaching import prototypes
 
         self.classes, self.prototypes = prototypes(model, self, self.memory)
+
+    def end(self, model: DualStream) -> None:
+        """Choose what is kept of the task, and give its classes prototypes too, for the rehearsal."""
+        super().end(model)
+        self.begin(model)
 
     def loss(self, model: nn.Module, made: Pass) -> Mapping[str, Tensor]:
         """Return the contrast of remembered rows with the prototypes."""

@@ -37,6 +37,8 @@ class Config:
     memory: MemoryConfig = field(default_factory=MemoryConfig)
     share: Fraction = 0.5
     """Remembered rows that join a step, as a share of learn.batch; 0: no rehearsal."""
+    rehearse: NonNegativeFloat = 10.0
+    """Epochs over the whole memory after each task, as published: there all classes are equally frequent."""
     alpha: NonNegativeFloat = 0.1
     """How strongly the modalities are balanced; the paper has 0.1 for relations and 0.3 for entities."""
     noise: NonNegativeFloat = 0.0

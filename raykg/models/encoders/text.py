@@ -14,8 +14,6 @@ from raykg.models.transformer_layer import TransformerLayer, layers_of
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from transformers import PreTrainedTokenizerFast
-
 
 def text_encoder(reference: str, top: int, wheel: str | None = None) -> Encoder:
     """Load a text encoder and cut its `top` last layers off.
@@ -31,23 +29,6 @@ def text_encoder(reference: str, top: int, wheel: str | None = None) -> Encoder:
     layers = cut(model, top, reference)
     lower = _Lower(model)
     return Encoder(lower, layers, nn.Identity(), model.config.hidden_size, model.config.max_position_embeddings, folder)
-
-
-def text_tokenizer(folder: Path) -> PreTrainedTokenizerFast:
-    """Load an encoder's tokenizer.
-
-    Raises:
-        EncoderError: it is no fast one, or has no token to pad with.
-    """
-    from transformers import AutoTokenizer, PreTrainedTokenizerFast
-
-    try:
-        found = AutoTokenizer.from_pretrained(folder, local_files_only=True, trust_remote_code=False)
-    except (ValueError, OSError, KeyError) as error:
-        raise EncoderError(f"{folder}: transformers cannot load its tokenizer ({error})") from error
-    if not isinstance(found, PreTrainedTokenizerFast) or found.pad_token_id is None:
-        raise EncoderError(f"{folder}: its tokenizer must be a fast one with a padding token, found {type(found).__name__}")
-    return found
 
 
 def load_encoder(folder: Path, reference: str, kind: Any = None) -> Any:  # noqa: ANN401 - transformers' models share no useful type
