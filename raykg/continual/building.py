@@ -47,11 +47,9 @@ def build(cfg: DualStreamConfig, labels: Labels, strategy: Strategy, seed: int) 
             head = EntityHead(text.width, cfg.positions, labels.names, image=pictures, dropout=cfg.dropout)
         refine = strategy.refiner(text.width * places)
         lower_text = None if cfg.frozen else text.lower
-        lower_image = None if cfg.frozen or image is None else image.lower
-        for lower in (lower_text, lower_image):
-            if lower is not None:
-                set_dropout(lower, cfg.dropout)
-        return DualStream(streams, head, lower_text, lower_image, refine)
+        if lower_text is not None:
+            set_dropout(lower_text, cfg.dropout)
+        return DualStream(streams, head, lower_text, refine)
 
 
 def set_rates(model: DualStream, head_rate: float) -> None:

@@ -13,7 +13,7 @@
       left-out.jsonl   pictures that are missing or broken, with the reason
       features.json    sizes and identity; written last
 
-With `model.frozen` off there are no states: batches hold token ids, and pictures are read while the model trains.
+With `model.frozen` off there are no states: batches hold token ids.
 """
 
 from __future__ import annotations
@@ -123,6 +123,7 @@ def write_features(posts: pa.Table, cfg: DualStreamConfig, folder: Path, workers
     with pa.OSFile(str(folder / "tokens.arrow"), "wb") as sink, pa.ipc.new_file(sink, tokens.schema) as writer:
         writer.write_table(tokens.combine_chunks())
     sizes = {"posts": tokens.num_rows, "tokens": int(lengths(tokens).sum()), "cut": sum(tokens["cut"].to_pylist())}
+    sizes["unreadable"] = tokens.num_rows - sum(tokens["readable"].to_pylist())
     if cfg.frozen:
         _write_states(tokens.num_rows, sizes["tokens"], cfg, folder, workers)
         if cfg.image is not None:

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from raykg.config.schema import PositiveInt, config
+from raykg.config.schema import Fraction, NonNegativeFloat, PositiveInt, config
 from raykg.data.order import Order
 
 if TYPE_CHECKING:
@@ -29,7 +29,7 @@ _DAMPING = 1e-3  # of the Fisher matrix, relative to its mean eigenvalue
 
 @config
 class MemoryConfig:
-    """How much is kept, and what."""
+    """How much is kept, what, and how often it is seen again."""
 
     per_class: PositiveInt | None = 6
     """Rows of each class; LMC's published setting is 6."""
@@ -40,6 +40,11 @@ class MemoryConfig:
     choose: Literal["random", "herding", "kmeans", "loss", "influence"] = "random"
     """Which rows of a class: drawn; nearest to its mean together; nearest to the centres of k-means; of the greatest loss; that the class's
     loss depends on most."""
+
+    share: Fraction = 0.5
+    """Remembered rows that join each step, as a share of learn.batch; 0: none does."""
+    rehearse: NonNegativeFloat = 10.0
+    """Epochs over the whole memory after each task, as published: there all classes are equally frequent; 0: none."""
 
     def __post_init__(self) -> None:
         """Refuse a budget in two measures, or in none."""

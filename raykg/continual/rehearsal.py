@@ -29,15 +29,14 @@ _CANDIDATES = 256  # rows of a class that are looked at: choosing among more cos
 class Rehearsal(Strategy):
     """Lets remembered rows join every step from the second task on.
 
-    Its config has `memory`, `share` (remembered rows that join a step, as a share of learn.batch), `rehearse` (epochs over the whole memory
-    after each task: there all classes are equally frequent) and `unmarked`.
+    Its config has `memory` and `unmarked`.
     """
 
     def __init__(self, config: Any, course: Course) -> None:  # noqa: ANN401 - each file's own Config
         super().__init__(config, course)
         self.unmarked = config.unmarked
         self.keeps_teacher = config.unmarked == "teacher"
-        self.joining = round(config.share * course.batch)
+        self.joining = round(config.memory.share * course.batch)
         self.memory = RehearsalMemory(config.memory, course.batches.row_bytes)
 
     def remembered(self, step: int) -> Rows:
@@ -51,7 +50,7 @@ class Rehearsal(Strategy):
 
     def rehearsed(self) -> tuple[Rows, float]:
         """Return the whole memory, in which every class so far has its share, and how often it is gone through."""
-        return self.memory.rows, float(self.config.rehearse)
+        return self.memory.rows, float(self.config.memory.rehearse)
 
     def candidates(self) -> dict[int, Rows]:
         """Return some rows of each class that is new in the task, drawn by the seed."""

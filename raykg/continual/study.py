@@ -30,7 +30,7 @@ from raykg.eval.forgetting import Course
 from raykg.kg.store import sha256, write_atomically
 from raykg.train import checkpoint, launch
 from raykg.train.errors import StageChanged, TrainError
-from raykg.train.run_folder import RunFolder, digest
+from raykg.train.run_folder import RunFolder, digest, flatten
 from raykg.train.settings import ResourcesConfig
 from raykg.train.story import Listener
 
@@ -103,7 +103,7 @@ class ContinualStudy:
 
         def note(it: Done) -> str:
             pictures = f", {it['pictures']:,} pictures, {it['left_out']:,} left out" if "pictures" in it else ""
-            return f"{it['tokens']:,} tokens, {it['cut']:,} texts cut{pictures}"
+            return f"{it['tokens']:,} tokens, {it['cut']:,} texts cut, {it['unreadable']:,} left out with a mention cut off{pictures}"
 
         return self._stage("features", [self._bound("model"), stream["sha256"]], run, note)
 
@@ -205,8 +205,8 @@ def labels_of(strategies: tuple[Chosen, ...]) -> list[str]:
         if often[one.name] == 1:
             found.append(one.name)
             continue
-        plain = to_dict(type(one.config)())
-        changed = [f"{key} {_shown(value)}" for key, value in to_dict(one.config).items() if value != plain[key]]
+        plain = flatten(to_dict(type(one.config)()))
+        changed = [f"{key} {value}" for key, value in flatten(to_dict(one.config)).items() if value != plain.get(key)]
         found.append(f"{one.name} ({', '.join(changed)})" if changed else one.name)
     return found
 
@@ -243,10 +243,6 @@ def _done(folder: Path) -> int:
     """Return how many tasks of a course are done."""
     found = checkpoint.listed(folder / "tasks")
     return int(found[-1].name.rpartition("-")[2]) if found else 0
-
-
-def _shown(value: Any) -> str:  # noqa: ANN401 - JSON
-    return ", ".join(f"{key} {_shown(one)}" for key, one in value.items() if one is not None) if isinstance(value, dict) else str(value)
 
 
 def _completed(settings: Mapping[str, Any]) -> dict[str, Any]:

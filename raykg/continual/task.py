@@ -1,6 +1,6 @@
 """One task of a stream as what the training loop runs: its rows and the remembered ones, the losses, the weights afterwards.
 
-A step has `train.batch` rows of the task, in the order of (seed, task, step), and the remembered rows that the strategy lets join; workers
+A step has `learn.batch` rows of the task, in the order of (seed, task, step), and the remembered rows that the strategy lets join; workers
 share them by their length. Nothing of a step depends on how many workers there are.
 """
 

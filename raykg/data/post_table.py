@@ -6,7 +6,6 @@
 | `split`        | `train`, `validation` or `test`                                                                                |
 | `tokens`       | the text's words                                                                                               |
 | `image`        | name of its picture in the folder of pictures; null: it has none                                               |
-| `crops`        | names of pictures of single objects in it; often empty                                                         |
 | `head`, `tail` | the two mentions, as words `[start, end)`; null where mentions are what is looked for                          |
 | `relation`     | from head to tail; null where mentions are what is looked for                                                  |
 | `tags`         | one BIO tag a word (`B-PER`, `I-PER`, `O`); null where a relation is looked for                                |
@@ -40,7 +39,6 @@ POSTS = pa.schema(
         pa.field("split", pa.string(), nullable=False),
         pa.field("tokens", pa.list_(pa.string()), nullable=False),
         pa.field("image", pa.string()),
-        pa.field("crops", pa.list_(pa.string()), nullable=False),
         pa.field("head", SPAN),
         pa.field("tail", SPAN),
         pa.field("relation", pa.string()),
@@ -52,15 +50,13 @@ OUTSIDE = "O"
 
 
 def post_table(columns: Mapping[str, Any]) -> pa.Table:
-    """Return rows of `POSTS`; columns that are not given are null, or empty lists.
+    """Return rows of `POSTS`; columns that are not given are null.
 
     Raises:
         PostError: a row is not what a post must be; the first one is named.
     """
     rows = len(columns["id"])
-    blank: list[list[str] | None] = [[]] * rows
-    given = {"crops": blank, **columns}
-    arrays = [pa.array(given.get(field.name, [None] * rows), field.type) for field in POSTS]
+    arrays = [pa.array(columns.get(field.name, [None] * rows), field.type) for field in POSTS]
     table = pa.Table.from_arrays(arrays, schema=POSTS)
     for wrong, why in _problems(table):
         if (found := np.flatnonzero(np.asarray(wrong))).size:

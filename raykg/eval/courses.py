@@ -11,7 +11,7 @@ from chance, and a p is printed for what it is.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -110,7 +110,7 @@ class Comparison:
         """Return every number, JSON-like."""
         return {label: {str(seed): numbers for seed, numbers in runs.items()} for label, runs in self.metrics.items()}
 
-    def plot(self, file: Path, types: Sequence[str] = ()) -> None:
+    def plot(self, file: Path) -> None:
         """Draw F1 on everything seen so far, after each task, and how much of each task is forgotten in the end."""
         from matplotlib.figure import Figure
 

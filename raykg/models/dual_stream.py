@@ -16,7 +16,7 @@ What a batch holds (`raykg.continual.batches` makes them):
 | `mask`     | `[batch, tokens]`            | which tokens are real                                               |
 | `read`     | `[batch, places]`            | the tokens that the head reads                                      |
 | `words`    | `[batch, places]`            | which of these places are real                                      |
-| `image`    | `[batch, patches, width]`    | states of the layers below; or `[batch, 3, height, width]`, colours |
+| `image`    | `[batch, patches, width]`    | states of the layers below                                          |
 | `present`  | `[batch]`                    | which rows have a picture                                           |
 | `open`     | `[labels]`                   | which labels have arrived                                           |
 """
@@ -133,26 +133,20 @@ class DualStream(nn.Module):
 
     Attributes:
         lower_text: None where batches hold the states that it would give.
-        lower_image: the same of pictures.
         streams: the trained layers.
         refine: changes what is read before the head reads it; None: nothing does.
         head: turns what the streams see into scores.
     """
 
-    def __init__(
-        self, streams: Streams, head: nn.Module, lower_text: nn.Module | None = None, lower_image: nn.Module | None = None,
-        refine: nn.Module | None = None,
-    ) -> None:  # fmt: skip
+    def __init__(self, streams: Streams, head: nn.Module, lower_text: nn.Module | None = None, refine: nn.Module | None = None) -> None:
         super().__init__()
-        self.lower_text, self.lower_image = lower_text, lower_image
+        self.lower_text = lower_text
         self.streams, self.refine, self.head = streams, refine, head
 
     def see(self, batch: Batch) -> Seen:
-        """Return what the streams make of a batch, running the layers below where the batch holds token ids and colours."""
+        """Return what the streams make of a batch, running the layers below where the batch holds token ids."""
         if self.lower_text is not None:
             batch = {**batch, "text": self.lower_text(batch["text"], batch["mask"])}
-        if self.lower_image is not None and "image" in batch:
-            batch = {**batch, "image": self.lower_image(batch["image"])}
         seen: Seen = self.streams(batch)
         return seen if self.refine is None else seen._replace(text=self.refine(seen.text))
 

@@ -39,5 +39,7 @@ class DualStreamConfig:
         """Refuse what cannot be put together."""
         if self.fusion in ("prefix", "cross") and self.image is None:
             raise ValueError(f"fusion ({self.fusion}) needs model.image: without pictures there is nothing to look at")
+        if not self.frozen and self.image is not None:
+            raise ValueError("frozen (false) goes with texts alone: what pictures are made of is computed beforehand; leave image out")
         if self.keys == "reference" and self.readout != "cls":
             raise ValueError(f"keys (reference) goes with readout cls, found {self.readout}")

@@ -93,7 +93,7 @@ def test_strategies_are_called_by_what_sets_them_apart(tmp_path):
     assert labels_of((one("lmc"), one("lmc", distil=0.0), one("lmc", memory={"per_class": 20}))) == [
         "lmc",
         "lmc (distil 0.0)",
-        "lmc (memory per_class 20, choose random)",
+        "lmc (memory.per_class 20)",
     ]
     with pytest.raises(TrainError, match="has left no task"):
         results(tmp_path)

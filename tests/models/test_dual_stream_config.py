@@ -10,4 +10,6 @@ def test_what_cannot_be_put_together_is_refused():
         from_dict(DualStreamConfig, {"fusion": "prefix"})
     with pytest.raises(ConfigErrors, match=r"keys \(reference\) goes with readout cls"):
         from_dict(DualStreamConfig, {"keys": "reference"})
+    with pytest.raises(ConfigErrors, match=r"frozen \(false\) goes with texts alone"):
+        from_dict(DualStreamConfig, {"frozen": False, "image": "tiny:vit"})
     assert from_dict(DualStreamConfig, {"keys": "reference", "readout": "cls"}).top == 2

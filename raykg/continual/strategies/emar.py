@@ -12,7 +12,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
-from raykg.config.schema import Fraction, NonNegativeFloat, PositiveFloat, config, field
+from raykg.config.schema import NonNegativeFloat, PositiveFloat, config, field
 from raykg.continual.memory import MemoryConfig
 from raykg.continual.rehearsal import Rehearsal
 from raykg.continual.strategies import Pass, Unmarked
@@ -31,10 +31,6 @@ class Config:
     """The memory, and how strongly its rows are held."""
 
     memory: MemoryConfig = field(default_factory=MemoryConfig)
-    share: Fraction = 0.5
-    """Remembered rows that join a step, as a share of learn.batch."""
-    rehearse: NonNegativeFloat = 10.0
-    """Epochs over the whole memory after each task, as published: there all classes are equally frequent."""
     weight: NonNegativeFloat = 1.0
     temperature: PositiveFloat = 0.1
     unmarked: Unmarked = "outside"

@@ -14,7 +14,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Literal
 
-from raykg.config.schema import Fraction, NonNegativeFloat, config, field
+from raykg.config.schema import NonNegativeFloat, config, field
 from raykg.continual.memory import MemoryConfig
 from raykg.continual.rehearsal import Rehearsal
 from raykg.continual.strategies import Pass, Unmarked
@@ -35,10 +35,6 @@ class Config:
     """How much of each part; 0 switches one off."""
 
     memory: MemoryConfig = field(default_factory=MemoryConfig)
-    share: Fraction = 0.5
-    """Remembered rows that join a step, as a share of learn.batch; 0: no rehearsal."""
-    rehearse: NonNegativeFloat = 10.0
-    """Epochs over the whole memory after each task, as published: there all classes are equally frequent."""
     alpha: NonNegativeFloat = 0.1
     """How strongly the modalities are balanced; the paper has 0.1 for relations and 0.3 for entities."""
     noise: NonNegativeFloat = 0.0

@@ -5,12 +5,12 @@ Paper: Sentence Embedding Alignment for Lifelong Relation Extraction, NAACL 2019
 
 from __future__ import annotations
 
-from raykg.config.schema import Fraction, NonNegativeFloat, config, field
+from raykg.config.schema import config, field
 from raykg.continual.memory import MemoryConfig
 from raykg.continual.rehearsal import Rehearsal
 from raykg.continual.strategies import Unmarked
 
-SEARCH: dict[str, list[object]] = {"share": [0.25, 0.5, 1.0]}
+SEARCH: dict[str, list[object]] = {}
 
 
 @config
@@ -18,10 +18,6 @@ class Config:
     """The memory, and how much of it a step sees."""
 
     memory: MemoryConfig = field(default_factory=MemoryConfig)
-    share: Fraction = 0.5
-    """Remembered rows that join a step, as a share of learn.batch."""
-    rehearse: NonNegativeFloat = 10.0
-    """Epochs over the whole memory after each task, as published: there all classes are equally frequent."""
     unmarked: Unmarked = "outside"
     """How a word is taken that its sentence's task did not look through for a type; entities alone."""
 

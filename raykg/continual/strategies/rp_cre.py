@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from raykg.config.schema import Fraction, NonNegativeFloat, PositiveInt, config, field
+from raykg.config.schema import PositiveInt, config, field
 from raykg.continual.memory import MemoryConfig
 from raykg.continual.rehearsal import Rehearsal
 from raykg.continual.strategies import Unmarked
@@ -29,10 +29,6 @@ class Config:
     """The memory, and the size of the attention over prototypes."""
 
     memory: MemoryConfig = field(default_factory=lambda: MemoryConfig(choose="kmeans"))
-    share: Fraction = 0.5
-    """Remembered rows that join a step, as a share of learn.batch."""
-    rehearse: NonNegativeFloat = 10.0
-    """Epochs over the whole memory after each task, as published: there all classes are equally frequent."""
     width: PositiveInt = 128
     """Of queries, keys and values."""
     unmarked: Unmarked = "outside"

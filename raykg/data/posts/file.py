@@ -3,7 +3,7 @@
     posts: {name: file, path: mine.jsonl, images: pictures, tasks: 5}
 
 A row has `tokens`, and either `relation` with `head` and `tail` (`{"start": 0, "end": 2}`, words), or `tags` (BIO); `split` (train,
-validation or test), and if it likes `id`, `image` and `crops`. Rows that cannot be used go to a dead-letter file, each with its reason.
+validation or test), and if it likes `id` and `image`. Rows that cannot be used go to a dead-letter file, each with its reason.
 """
 
 from __future__ import annotations
