@@ -15,6 +15,8 @@ import pytest
 for _variable in ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"):
     os.environ.setdefault(_variable, "1")
 os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
+# Ray lets its workers wait for everybody else (nice 15): beside the tests of another process, seconds become minutes.
+os.environ.setdefault("RAY_worker_niceness", "0")
 # No test may look for a model or a data set on the network.
 os.environ["HF_HUB_OFFLINE"] = "1"
 
@@ -71,6 +73,8 @@ def ray_session(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
         "RAY_USAGE_STATS_ENABLED": "0",
         "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",  # says today what the next Ray does anyway; silences its warning
         "RAY_DATA_DISABLE_PROGRESS_BARS": "1",
+        "RAY_TRAIN_HEALTH_CHECK_INTERVAL_S": "0.2",  # of 2: a group that is done, or has lost a worker, is noticed at once
+        "RAY_TRAIN_ENABLE_PREEMPTION_WATCHER": "0",  # as raykg sets it for a Ray of its own
     }
     before = {name: os.environ.get(name) for name in settings}
     os.environ.update(settings)

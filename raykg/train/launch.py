@@ -70,6 +70,7 @@ def start_ray(resources: ResourcesConfig, logs: Path) -> None:
                 reason = f"no Ray cluster answers there ({_last_line(error)})"
                 raise TrainError(f"{where}: {reason}: start one, or leave the address out to start Ray here") from error
         else:
+            os.environ.setdefault("RAY_TRAIN_ENABLE_PREEMPTION_WATCHER", "0")  # a process a start, for nodes that a cloud takes back
             ray.init(
                 num_cpus=resources.logical_cpus,
                 include_dashboard=False,
@@ -246,9 +247,18 @@ def _trainer(config: dict[str, Any], resources: ResourcesConfig, folder: Path, n
     from ray.train import FailureConfig, RunConfig, ScalingConfig
     from ray.train.torch import TorchConfig, TorchTrainer
 
+    class LeanTrainer(TorchTrainer):
+        """Starts no helper that this run has no use for: each is a process that takes seconds of the start, and 200 MB."""
+
+        def _create_default_callbacks(self) -> list[Any]:
+            return [callback for callback in super()._create_default_callbacks() if type(callback).__name__ not in idle]
+
+    idle = {"DatasetsCallback"}  # hands out shards of datasets; ours are read by the workers themselves
+    if os.environ[_API_SERVER] == _NOBODY:
+        idle.add("PlacementGroupCleanerCallback")  # learns from the dashboard alone that the controller is gone; `_release_places`
     gpus = resources.gpus_per_worker
     share = {"CPU": resources.cpus_per_worker} | ({"GPU": gpus} if gpus else {})
-    return TorchTrainer(
+    return LeanTrainer(
         _worker,
         train_loop_config=config,
         torch_config=TorchConfig(backend="nccl" if gpus else "gloo"),
@@ -261,8 +271,10 @@ def _trainer(config: dict[str, Any], resources: ResourcesConfig, folder: Path, n
 
 def _worker(config: dict[str, Any]) -> None:
     """Run on each of Ray Train's workers: logs to a file, threads pinned, then the recipe's own function."""
+    import ray.data
     import ray.train
 
+    ray.data.DataContext.get_current().enable_progress_bars = False
     folder = Path(config["folder"])
     rank = ray.train.get_context().get_world_rank()
     if _failure(folder, config["attempt"]) is not None:

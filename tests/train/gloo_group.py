@@ -11,7 +11,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-_PRELOADED = ["tests.train.gloo_group", "tests.train.tiny_task", "tests.train.group_jobs", "deepspeed"]
+_MODELS = ["peft", "transformers.models.llama.modeling_llama"]  # which tests.train.tiny_task imports late
+_PRELOADED = ["tests.train.gloo_group", "tests.train.tiny_task", "tests.train.group_jobs", "deepspeed", *_MODELS]
 
 
 def run_group(world: int, job: Callable[..., Any], *arguments: Any, timeout: float = 180) -> list[Any]:

@@ -117,9 +117,10 @@ def interrupt_and_resume(ranks: Ranks, case: Case, folder: str) -> list[dict[str
     return [whole, cut, resumed]
 
 
-def adapter_hash(folder: Path, step: int) -> str:
-    """Return the hash of the adapter that a checkpoint exports."""
-    return hashlib.sha256((folder / f"step-{step:08d}/export/adapter_model.safetensors").read_bytes()).hexdigest()
+def export_hash(folder: Path, step: int) -> str:
+    """Return the hash of the adapter, or of the weights, that a checkpoint exports."""
+    (file,) = (folder / f"step-{step:08d}" / "export").glob("*.safetensors")
+    return hashlib.sha256(file.read_bytes()).hexdigest()
 
 
 def save_under_zero3(ranks: Ranks, folder: str) -> dict[str, Any]:

@@ -14,27 +14,33 @@ from raykg.train.errors import TrainError
 from raykg.train.loop import Plan
 from raykg.train.settings import TrainConfig
 from raykg.train.worker import own_ranks, train_task
-from tests.train.tiny_task import TinyTask
+from tests.train.tiny_task import PlainTask
 
 STEPS = 8
+KILLED, CONTROLLER_KILLED = "killed", "controller-killed"  # files that say what has happened
 
 
 def train_tiny(arguments: Mapping[str, Any]) -> None:
-    """Train the tiny task, dropout on; the marked worker dies once, after the marked step. Each engine is resumed in test_loop."""
+    """Train the plain task, dropout on; the marked worker dies once, after the marked step. Each engine is resumed in test_loop.
+
+    With `kill_at`, the group that goes on from there waits after its first checkpoint until it dies with its controller.
+    """
     folder = Path(arguments["folder"])
     ranks = own_ranks(gpu=False)
-    task = TinyTask(ranks.rank, ranks.world, dropout=0.2)
+    task = PlainTask(ranks.rank, ranks.world, dropout=0.2)
     settings = TrainConfig(steps=STEPS, batch=8, micro_batch=2, learning_rate=0.01, checkpoint_every=3, evaluate_rows=0)
     plan = Plan(settings, STEPS, seed=3, engine="torch", checkpoints=folder / "checkpoints", identity={"kg": "v1"})
+    killed, controller_killed = folder / KILLED, folder / CONTROLLER_KILLED
+    resumed = killed.exists() and not controller_killed.exists()
 
     def watch(record: Mapping[str, Any]) -> None:
-        mark = folder / "killed"
-        time.sleep(arguments.get("pause", 0.0))
-        if record["kind"] == "step" and record["step"] == arguments.get("kill_at") and ranks.rank == 1 and not mark.exists():
-            mark.write_text("once")
+        if record["kind"] == "step" and record["step"] == arguments.get("kill_at") and ranks.rank == 1 and not killed.exists():
+            killed.write_text("once")
             os.kill(os.getpid(), signal.SIGKILL)
+        if record["kind"] == "checkpoint" and resumed:
+            time.sleep(120)  # seconds; long before, it is gone
 
-    train_task(task, chosen("raykg.train.engines", "torch"), plan, folder, ranks, watch=watch)
+    train_task(task, chosen("raykg.train.engines", "torch"), plan, folder, ranks, watch=watch, tensorboard=False)
 
 
 def train_tiny_in_group(ranks: object, folder: str) -> None:

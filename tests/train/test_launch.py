@@ -19,19 +19,20 @@ from raykg.train.errors import TrainError
 from raykg.train.run_folder import read_metrics
 from raykg.train.settings import ResourcesConfig
 from tests.train.gloo_group import run_group
-from tests.train.group_jobs import adapter_hash
-from tests.train.ray_jobs import STEPS, train_tiny_in_group
+from tests.train.group_jobs import export_hash
+from tests.train.ray_jobs import CONTROLLER_KILLED, KILLED, STEPS, train_tiny_in_group
 
 TWO = ResourcesConfig(workers=2)
 
 
 @pytest.mark.usefixtures("ray_session")
-def test_a_killed_worker_and_a_killed_controller_change_nothing_in_the_adapter(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+def test_a_killed_worker_and_a_killed_controller_change_nothing_in_what_is_learnt(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
     import ray.util
 
     shown: list[int] = []
     resumed: list[int] = []
     killed: list[int] = []
+    mark = tmp_path / CONTROLLER_KILLED
 
     def watch(record: Mapping[str, Any]) -> None:
         if record["kind"] == "step":
@@ -41,12 +42,13 @@ def test_a_killed_worker_and_a_killed_controller_change_nothing_in_the_adapter(t
         if record["kind"] == "checkpoint" and resumed and not killed:
             for process in psutil.Process().children(recursive=True):
                 if "TrainController" in " ".join(process.cmdline()):
+                    mark.touch()
                     killed.append(process.pid)
                     process.kill()
 
     launch.quieten(tmp_path / "logs")
-    launch.fit("tests.train.ray_jobs:train_tiny", {"folder": str(tmp_path), "kill_at": 5, "pause": 0.5}, TWO, tmp_path, watch)
-    assert (tmp_path / "killed").exists()
+    launch.fit("tests.train.ray_jobs:train_tiny", {"folder": str(tmp_path), "kill_at": 5}, TWO, tmp_path, watch)
+    assert (tmp_path / KILLED).exists()
     assert killed
     assert resumed == [3, 6], "first the worker was lost after step 5, then the controller after the next checkpoint"
     assert shown[-1] == STEPS
@@ -59,7 +61,7 @@ def test_a_killed_worker_and_a_killed_controller_change_nothing_in_the_adapter(t
     quiet = tmp_path / "quiet"
     quiet.mkdir()
     run_group(2, train_tiny_in_group, str(quiet))
-    assert adapter_hash(tmp_path / "checkpoints", STEPS) == adapter_hash(quiet / "checkpoints", STEPS)
+    assert export_hash(tmp_path / "checkpoints", STEPS) == export_hash(quiet / "checkpoints", STEPS)
 
 
 @pytest.mark.usefixtures("ray_session")

@@ -17,7 +17,7 @@ from raykg.train.ranks import Ranks
 from raykg.train.settings import TrainConfig
 from raykg.train.task import Loss, Step
 from tests.train.gloo_group import run_group
-from tests.train.group_jobs import Case, adapter_hash, interrupt_and_resume, train_all
+from tests.train.group_jobs import Case, export_hash, interrupt_and_resume, train_all
 
 ENGINES = {
     "torch": Case(),
@@ -90,7 +90,7 @@ def test_an_interrupted_run_ends_as_the_quiet_one(tmp_path: Path, engine: str) -
         assert [r["loss"] for r in tail] == losses(resumed)
         assert [r["gradient_norm"] for r in tail] == [r["gradient_norm"] for r in resumed["records"] if r["kind"] == "step"]
         assert all(torch.equal(whole["weights"][name], resumed["weights"][name]) for name in whole["weights"])
-    assert adapter_hash(tmp_path / "whole", 7) == adapter_hash(tmp_path / "cut", 7)
+    assert export_hash(tmp_path / "whole", 7) == export_hash(tmp_path / "cut", 7)
 
 
 class LineTask:
