@@ -69,9 +69,9 @@ def test_serve_answers_with_keys_and_ends_after_the_requests_that_run(config, tm
             thread.start()
             time.sleep(1.0)
             process.send_signal(signal.SIGINT)
-            thread.join(30)
+            thread.join(60)
             assert late["got"].status_code == 200 and late["got"].json()["text"] == "Ridley Scott"
-        out, error = process.communicate(timeout=60)
+        out, error = process.communicate(timeout=180)
         assert process.returncode == 0, error
         assert "takes no more requests" in out and out.endswith("raykg: stopped\n")
         assert error == "" and "raykg: no update: http.keep_alive (91)" in out

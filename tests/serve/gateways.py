@@ -5,11 +5,14 @@ What stands in front of it in a service, Serve's proxy, is not there; the edge t
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+
+import httpx
 
 from raykg.config.load import from_dict
 from raykg.kg.graph import KnowledgeGraph
@@ -35,6 +38,13 @@ class Gateway:
 
     def key_of(self, *scopes: str, **more: Any) -> str:
         return self.keys.create("somebody", scopes, **more)[1]
+
+    def until_known(self, key: str) -> None:
+        """Return when the gateway has looked at its keys, as it does twice a second, and knows this one."""
+        until = time.monotonic() + 30
+        while httpx.get(f"{self.url}/v1/models", headers={"Authorization": f"Bearer {key}"}, timeout=30).status_code == 401:
+            assert time.monotonic() < until, "the gateway does not look at its keys"
+            time.sleep(0.05)
 
 
 @contextmanager

@@ -15,17 +15,22 @@ def batched(run, size=4, wait=0.0):
 def test_what_waits_while_one_runs_goes_together():
     batches = []
 
+    all_there = threading.Event()
+
     def run(asked):
         batches.append(list(asked))
-        time.sleep(0.05)
+        all_there.wait(30)
         return [one * 10 for one in asked]
 
     async def main():
         calls = batched(run)
         first = asyncio.ensure_future(calls.call(0))
-        await asyncio.sleep(0.02)
-        rest = await asyncio.gather(*(calls.call(number) for number in range(1, 7)))
-        return [await first, *rest], calls
+        while not batches:
+            await asyncio.sleep(0.001)
+        rest = [asyncio.ensure_future(calls.call(number)) for number in range(1, 7)]
+        await asyncio.sleep(0)
+        all_there.set()
+        return [await first, *(await asyncio.gather(*rest))], calls
 
     found, calls = asyncio.run(main())
     assert found == [number * 10 for number in range(7)]
@@ -49,21 +54,24 @@ def test_an_error_reaches_only_the_call_that_is_to_blame():
 
 
 def test_a_caller_that_left_costs_nothing():
-    asked_of_it = []
+    asked_of_it, has_left = [], threading.Event()
 
     def run(asked):
         asked_of_it.extend(asked)
-        time.sleep(0.05)
+        has_left.wait(30)
         return list(asked)
 
     async def main():
         calls = batched(run)
         first = asyncio.ensure_future(calls.call(0))
-        await asyncio.sleep(0.02)
+        while not asked_of_it:
+            await asyncio.sleep(0.001)
         leaving = asyncio.ensure_future(calls.call(1))
         staying = asyncio.ensure_future(calls.call(2))
         await asyncio.sleep(0)
         leaving.cancel()
+        await asyncio.sleep(0)
+        has_left.set()
         assert (await first, await staying) == (0, 2)
         with pytest.raises(asyncio.CancelledError):
             await leaving
@@ -110,7 +118,7 @@ def test_a_free_replica_waits_a_moment_for_more():
     batches = []
 
     async def main():
-        calls = batched(lambda asked: batches.append(len(asked)) or list(asked), wait=0.1)
+        calls = batched(lambda asked: batches.append(len(asked)) or list(asked), wait=0.3)
 
         async def later(number):
             await asyncio.sleep(0.01 * number)

@@ -31,8 +31,17 @@ class Deployed:
 
     def client(self, *scopes, **limits):
         _, key = self.keys.create("tester", scopes or SCOPES, **limits)
-        time.sleep(0.6)  # the gateways look at the file twice a second
+        self.until_known(self.keys.create("made last", ["read"])[1])
         return httpx.Client(base_url=self.url, headers={"Authorization": f"Bearer {key}"}, timeout=60)
+
+
+    def until_known(self, key):
+        """Return when both gateways have looked at the file, as they do twice a second: one that had not would be asked by chance."""
+        known, until = 0, time.monotonic() + 30
+        while known < 12:
+            assert time.monotonic() < until, "the gateways do not look at their keys"
+            got = httpx.get(f"{self.url}/v1/models", headers={"Authorization": f"Bearer {key}"}, timeout=30)
+            known = 0 if got.status_code == 401 else known + 1
 
 
 @pytest.fixture(scope="module")

@@ -59,14 +59,14 @@ def test_a_long_poll_wakes_with_the_edit_and_ends_in_time(tmp_path, films):
 
     async def work():
         begin = time.monotonic()
-        assert await owner.changes(0, 0.2) == [] and 0.15 < time.monotonic() - begin < 1
+        assert await owner.changes(0, 0.2) == [] and 0.15 < time.monotonic() - begin < 5
         waiting = [asyncio.create_task(owner.changes(0, 10)) for _ in range(5)]
         await asyncio.sleep(0.05)
         await owner.call("edit", edit(1))
         done = time.monotonic()
         for records in await asyncio.gather(*waiting):
             assert [record["sequence"] for record in records] == [1]
-        assert time.monotonic() - done < 0.5
+        assert time.monotonic() - done < 5  # of 10
         assert await owner.changes(5, 10) == [{"sequence": None}], "a follower that is ahead begins anew"
 
     asyncio.run(work())

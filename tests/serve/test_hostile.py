@@ -20,6 +20,7 @@ from tests.serve.hostile import ASK, DONE, JSON, bodies, facts, headers, keys, n
 
 CASES = named_apart(case for table in (questions, bodies, values, paths, headers, sparql, facts) for case in table.CASES)
 GOOD = {"question": "who directed Alien?"}
+PATIENCE = 30.0  # seconds, for what must come: many times what it takes where nothing else runs
 ALL_FACTS = {"sparql": "CONSTRUCT { ?s ?p ?o } WHERE { ?s ?p ?o }"}
 
 
@@ -35,14 +36,15 @@ class Watched:
 
         Others may have the cores for a moment: then it is asked again.
         """
-        for _ in range(5):
+        until = time.monotonic() + PATIENCE
+        while True:
             started = time.monotonic()
             got = self.client.post("/v1/answers", json=GOOD, headers={"x-kg-version": after} if after else {})
             seconds = time.monotonic() - started
             assert got.status_code == 200 and got.json()["text"] == "Ridley Scott", got.text
             if seconds < 1.0:
                 return (got if self.version_at == "/v1/answers" else self.client.get(self.version_at)).headers["x-kg-version"]
-        raise AssertionError(f"a good request took {seconds:.1f} seconds, the last of five")
+            assert started < until, f"a good request took {seconds:.1f} seconds, the last of many"
 
     def hashed(self):
         """Return a hash of everything that the graph says."""
@@ -121,8 +123,15 @@ def test_a_request(client, watched, case):
     watched.unharmed(got.headers["x-kg-version"] if case.logged and got.status_code == 200 else None)
 
 
-def exchanged(service, data, wait=1.0):
-    """Send bytes as they are; return what comes back until the service closes or falls silent."""
+def exchanged(service, data, wait=PATIENCE, more=0.2):
+    """Send bytes as they are; return what comes back until the service closes or falls silent.
+
+    Args:
+        service: Whom to ask.
+        data: What to send.
+        wait: Seconds for the first bytes of a response.
+        more: Seconds for those after them: short where no second response may come.
+    """
     host = urlsplit(service.url)
     with socket.create_connection((host.hostname, host.port), timeout=wait) as connection:
         got = b""
@@ -130,7 +139,7 @@ def exchanged(service, data, wait=1.0):
             connection.sendall(data)
             while part := connection.recv(65536):
                 got += part
-                connection.settimeout(0.2)  # for a second response, of which there must be none
+                connection.settimeout(more)
         except (TimeoutError, ConnectionError):
             pass
         return got
@@ -139,7 +148,7 @@ def exchanged(service, data, wait=1.0):
 @pytest.mark.parametrize("name", wire.CASES)
 def test_bytes(service, watched, name):
     data, expected = wire.CASES[name]
-    got = exchanged(service, data)
+    got = exchanged(service, data, 1.0 if "" in expected else PATIENCE)
     status = got.split(b"\r\n")[0].split(b" ")[1:2]
     assert (status[0].decode() if status else "") in expected, got[:300]
     assert len(re.findall(rb"^HTTP/1\.[01] ", got, re.MULTILINE)) <= 1 and b"\nx-injected" not in got.lower()
@@ -167,7 +176,7 @@ def known(keyed):
     found |= {f"only {scope}": keyed.key_of(scope) for scope in scopes}
     for needed in {needed for *_, needed in keys.ROUTES.values()}:
         found["all but " + " ".join(needed)] = keyed.key_of(*(scope for scope in scopes if scope not in needed))
-    time.sleep(0.6)  # until the gateway looks at its keys again
+    keyed.until_known(keyed.key_of("review"))  # made last
     return found
 
 
@@ -193,18 +202,21 @@ def test_a_heavy_query(keyed_client, keyed_watched, case):
     started = time.monotonic()
     got = keyed_client.post(case.path, json=case.body)
     assert got.status_code in case.status, got.text[:300]
-    assert time.monotonic() - started < 5.0 and len(got.content) < 10_000_000
+    assert time.monotonic() - started < PATIENCE / 2 and len(got.content) < 10_000_000  # it may run for 1.5 seconds
     keyed_watched.unharmed()
 
 
 def test_queries_do_not_pile_up(keyed_client, keyed_watched):
-    endless = sparql.HEAVY[-2].body
-    with ThreadPoolExecutor(12) as crowd:
-        asked = [crowd.submit(keyed_client.post, "/v1/kg/query", json=endless) for _ in range(12)]
-        started = time.monotonic()
-        assert keyed_client.get("/v1/kg/entities?q=Alien").status_code == 200 and time.monotonic() - started < 1.0
-        keyed_watched.answered()
-        assert {one.result().status_code for one in asked} == {503, 504}
+    endless, seconds = sparql.HEAVY[-2].body, []
+    while min(seconds, default=1.0) >= 1.0:  # others may have the cores for a moment
+        assert len(seconds) < 5, seconds
+        with ThreadPoolExecutor(12) as crowd:
+            asked = [crowd.submit(keyed_client.post, "/v1/kg/query", json=endless) for _ in range(12)]
+            started = time.monotonic()
+            assert keyed_client.get("/v1/kg/entities?q=Alien").status_code == 200
+            seconds.append(time.monotonic() - started)
+            keyed_watched.answered()
+            assert {one.result().status_code for one in asked} == {503, 504}
     keyed_watched.unharmed()
 
 
@@ -241,10 +253,8 @@ def test_a_label_in_the_graph_is_data_everywhere(keyed_client, keyed_watched, na
 
 def test_a_slow_body_is_not_waited_for(keyed, keyed_watched):
     started = time.monotonic()
-    got = exchanged(
-        keyed, b"POST /v1/answers HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\nContent-Length: 50\r\n\r\n{", 5.0
-    )
-    assert b" 408 " in got.split(b"\r\n")[0] and 0.4 < time.monotonic() - started < 3.0
+    got = exchanged(keyed, HALF)
+    assert b" 408 " in got.split(b"\r\n")[0] and 0.4 < time.monotonic() - started < PATIENCE / 2  # and not for the 20 of an answer
     keyed_watched.unharmed()
 
 
@@ -327,7 +337,7 @@ def test_requests_that_are_sent_before_the_first_is_answered(service, watched):
         b"GET /v1/nothing HTTP/1.1\r\nHost: localhost\r\n\r\n" * 30
         + b"GET /healthz HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n"
     )
-    got = exchanged(service, many, 5.0)
+    got = exchanged(service, many, more=PATIENCE)  # the last one lets the service close
     assert re.findall(rb"HTTP/1.1 (\d+)", got) == [b"404"] * 30 + [b"200"]
     watched.unharmed()
 
@@ -358,8 +368,9 @@ def test_an_idempotency_key_is_of_one_body_one_route_and_one_caller(keyed, keyed
         got = keyed_client.post("/v1/answers", json=other, headers=once)
         assert (got.status_code, got.json()["error"]["code"]) == (409, "idempotency_key_reused")
     assert keyed_client.post("/v1/answers:batch", json=[ASK], headers=once).status_code == 200
-    stranger = once | {"authorization": f"Bearer {keyed.key_of('ask')}"}
-    time.sleep(0.6)  # until the gateway looks at its keys again
+    key = keyed.key_of("ask")
+    keyed.until_known(key)
+    stranger = once | {"authorization": f"Bearer {key}"}
     got = keyed_client.post("/v1/answers", json=ASK, headers=stranger)
     assert got.status_code == 200 and got.json()["question"] == ASK["question"], "nobody gets another caller's answer"
     refused = {"idempotency-key": "refused"}

@@ -106,7 +106,7 @@ def test_a_lost_fact_is_missed_proposed_accepted_proved_and_learnt(told, graph, 
     assert proposal["how"] in ("passage", "model and passage")  # what the tiny model remembers is anybody's guess
     first = seen(folder)[-1]["process"]
 
-    until = time.monotonic() + 10
+    until = time.monotonic() + 60
     while not (waiting := client.get("/v1/kg/proposals", params={"status": "pending"}).json()["proposals"]):
         assert time.monotonic() < until, "the proposal never reached its owner"
         time.sleep(0.02)

@@ -122,7 +122,7 @@ def test_a_collector_that_is_gone_keeps_nobody_waiting(collector):
     begin = time.monotonic()
     for _ in range(200):
         assert request(app_of(ok)).status == 200
-    assert time.monotonic() - begin < 3.0
+    assert time.monotonic() - begin < 15.0  # a tenth of a second for each would be 20
 
 
 def test_without_an_endpoint_nothing_is_traced_or_imported():

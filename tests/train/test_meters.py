@@ -39,15 +39,16 @@ def test_tensorboard_gets_the_numbers(tmp_path: Path) -> None:
 def test_speed_counts_steps_and_their_waiting_only() -> None:
     meters = Meters(steps=4)
     time.sleep(0.05)
+    begin = time.perf_counter()
     meters.restart()
     time.sleep(0.02)
     meters.waited()
     time.sleep(0.02)
     meters.stepped(tokens=100)
     speed = meters.speed()
-    assert 0.04 <= speed["step_seconds"] < 0.09
+    assert 0.04 <= speed["step_seconds"] <= time.perf_counter() - begin
     assert 100 / speed["step_seconds"] == speed["tokens_per_second"]
-    assert 0.2 < speed["data_wait"] < 0.8
+    assert min(speed["data_wait"], 1 - speed["data_wait"]) * speed["step_seconds"] >= 0.02
     assert meters.seconds_left(done=1) == 3 * speed["step_seconds"]
 
 
