@@ -247,15 +247,14 @@ def _trainer(config: dict[str, Any], resources: ResourcesConfig, folder: Path, n
     from ray.train import FailureConfig, RunConfig, ScalingConfig
     from ray.train.torch import TorchConfig, TorchTrainer
 
-    class LeanTrainer(TorchTrainer):
-        """Starts no helper that this run has no use for: each is a process that takes seconds of the start, and 200 MB."""
-
+    class LeanTrainer(TorchTrainer):  # without what is a process, seconds of the start and 200 MB for nothing
         def _create_default_callbacks(self) -> list[Any]:
-            return [callback for callback in super()._create_default_callbacks() if type(callback).__name__ not in idle]
+            made = super()._create_default_callbacks()  # type: ignore[misc]
+            return [callback for callback in made if type(callback).__name__ not in idle]
 
-    idle = {"DatasetsCallback"}  # hands out shards of datasets; ours are read by the workers themselves
+    idle = {"DatasetsCallback"}  # deals datasets out; our workers read theirs themselves
     if os.environ[_API_SERVER] == _NOBODY:
-        idle.add("PlacementGroupCleanerCallback")  # learns from the dashboard alone that the controller is gone; `_release_places`
+        idle.add("PlacementGroupCleanerCallback")  # only a dashboard tells it that the controller is lost: `_release_places` does its work
     gpus = resources.gpus_per_worker
     share = {"CPU": resources.cpus_per_worker} | ({"GPU": gpus} if gpus else {})
     return LeanTrainer(
@@ -271,10 +270,8 @@ def _trainer(config: dict[str, Any], resources: ResourcesConfig, folder: Path, n
 
 def _worker(config: dict[str, Any]) -> None:
     """Run on each of Ray Train's workers: logs to a file, threads pinned, then the recipe's own function."""
-    import ray.data
     import ray.train
 
-    ray.data.DataContext.get_current().enable_progress_bars = False
     folder = Path(config["folder"])
     rank = ray.train.get_context().get_world_rank()
     if _failure(folder, config["attempt"]) is not None:

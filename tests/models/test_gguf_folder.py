@@ -4,7 +4,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from raykg.models import reference
+from raykg.models import gguf_folder, reference
 from raykg.models.reference import ModelReferenceError, load_model, resolve
 from tests.models.test_reference import smollm2
 
@@ -25,7 +25,8 @@ def test_the_cached_model_computes_what_the_gguf_computes(tmp_path: Path) -> Non
     folder = smollm2()
     name = json.loads((folder / reference.MANIFEST).read_text())["gguf"]
     gguf = next(path for path in reference.default_cache().rglob(name))
-    loaded = AutoModelForCausalLM.from_pretrained(gguf.parent, gguf_file=gguf.name, dtype=torch.float32)
+    with gguf_folder.tensors_named_once():
+        loaded = AutoModelForCausalLM.from_pretrained(gguf.parent, gguf_file=gguf.name, dtype=torch.float32)
     ids = torch.tensor([[504, 3575, 282, 4649, 314]])
     with torch.no_grad():
         assert torch.equal(loaded(ids).logits, load_model(folder)(ids).logits)

@@ -34,7 +34,6 @@ class Deployed:
         self.until_known(self.keys.create("made last", ["read"])[1])
         return httpx.Client(base_url=self.url, headers={"Authorization": f"Bearer {key}"}, timeout=60)
 
-
     def until_known(self, key):
         """Return when both gateways have looked at the file, as they do twice a second: one that had not would be asked by chance."""
         known, until = 0, time.monotonic() + 30

@@ -26,7 +26,7 @@ TWO = ResourcesConfig(workers=2)
 
 
 @pytest.mark.usefixtures("ray_session")
-def test_a_killed_worker_and_a_killed_controller_change_nothing_in_what_is_learnt(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+def test_a_killed_worker_and_a_killed_controller_change_nothing_that_is_learnt(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
     import ray.util
 
     shown: list[int] = []
