@@ -117,16 +117,10 @@ def fit(function: str, arguments: Arguments, resources: ResourcesConfig, folder:
     """
     folder = folder.absolute()
     (folder / "logs").mkdir(parents=True, exist_ok=True)
+    job = {"function": function, "arguments": dict(arguments), "folder": str(folder), "threads": _threads(resources)}
     for attempt in range(resources.max_failures + 1):
         name = f"attempt-{time.strftime('%Y%m%d-%H%M%S')}-{attempt}"
-        config = {
-            "function": function,
-            "arguments": dict(arguments),
-            "folder": str(folder),
-            "attempt": name,
-            "threads": _threads(resources),
-        }
-        error = _fit_once(config, resources, folder, name, on_record)
+        error = _fit_once(job | {"attempt": name}, resources, folder, name, on_record)
         if (failure := _failure(folder, name)) is not None:
             raise TrainError(f"{failure} (details in {folder / 'logs'})")
         if error is None:
