@@ -144,7 +144,8 @@ def _write_states(rows: int, tokens: int, cfg: DualStreamConfig, folder: Path, w
     width = encoder_of_text(cfg).width
     np.lib.format.open_memmap(folder / "text.npy", mode="w+", dtype=np.float32, shape=(tokens, width)).flush()
     given = {"folder": str(folder), "model": to_dict(cfg)}
-    listed = ray.data.range(rows, override_num_blocks=max(1, -(-rows // _ROWS)))
+    blocks = max(1, -(-rows // _ROWS))
+    listed, workers = ray.data.range(rows, override_num_blocks=blocks), min(workers, blocks)
     written = listed.map_batches(_Encode, fn_constructor_kwargs=given, batch_size=None, concurrency=workers, num_cpus=1)
     found: Any = written.sum("posts")
     if found != rows:

@@ -52,7 +52,8 @@ def write_pictures(names: pa.ChunkedArray, cfg: DualStreamConfig, folder: Path, 
     elif len(unique):
         given = {"folder": str(folder), "model": to_dict(cfg), "images": str(images.absolute())}
         table = pa.table({"row": np.arange(len(unique)), "name": unique})
-        listed = ray.data.from_arrow(table).repartition(max(1, -(-len(unique) // _ROWS)))
+        blocks = max(1, -(-len(unique) // _ROWS))
+        listed, workers = ray.data.from_arrow(table).repartition(blocks), min(workers, blocks)
         done = listed.map_batches(_Encode, fn_constructor_kwargs=given, batch_size=None, concurrency=workers, num_cpus=1)
         reasons = {row["name"]: row["reason"] for row in done.take_all() if row["reason"]}
     good = pa.array([None if name in reasons else row for row, name in enumerate(unique.to_pylist())], pa.int64())
