@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import signal
 import time
 from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -25,6 +27,15 @@ from tests.train.ray_jobs import CONTROLLER_KILLED, KILLED, STEPS, train_tiny_in
 TWO = ResourcesConfig(workers=2)
 
 
+def children() -> dict[psutil.Process, str]:
+    """Return the processes below this one, and what each is called."""
+    found = {}
+    for process in psutil.Process().children(recursive=True):
+        with suppress(psutil.Error):  # it has just ended
+            found[process] = " ".join(process.cmdline())
+    return found
+
+
 @pytest.mark.usefixtures("ray_session")
 def test_a_killed_worker_and_a_killed_controller_change_nothing_that_is_learnt(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
     import ray.util
@@ -32,6 +43,7 @@ def test_a_killed_worker_and_a_killed_controller_change_nothing_that_is_learnt(t
     shown: list[int] = []
     resumed: list[int] = []
     killed: list[int] = []
+    ours: dict[psutil.Process, str] = {}
     mark = tmp_path / CONTROLLER_KILLED
 
     def watch(record: Mapping[str, Any]) -> None:
@@ -40,9 +52,10 @@ def test_a_killed_worker_and_a_killed_controller_change_nothing_that_is_learnt(t
         if record["kind"] == "start" and record["step"]:
             resumed.append(record["step"])
         if record["kind"] == "checkpoint" and resumed and not killed:
-            for process in psutil.Process().children(recursive=True):
-                if "TrainController" in " ".join(process.cmdline()):
-                    mark.touch()
+            ours.update(children())
+            mark.touch()
+            for process, words in ours.items():
+                if "TrainController" in words:
                     killed.append(process.pid)
                     process.kill()
 
@@ -50,6 +63,7 @@ def test_a_killed_worker_and_a_killed_controller_change_nothing_that_is_learnt(t
     launch.fit("tests.train.ray_jobs:train_tiny", {"folder": str(tmp_path), "kill_at": 5}, TWO, tmp_path, watch)
     assert (tmp_path / KILLED).exists()
     assert killed
+    assert not re.search("DatasetManager|PlacementGroupCleaner|PreemptionWatcher", " ".join(ours.values())), "each is seconds for nothing"
     assert resumed == [3, 6], "first the worker was lost after step 5, then the controller after the next checkpoint"
     assert shown[-1] == STEPS
     steps = [record["step"] for record in read_metrics(tmp_path / "metrics.jsonl") if record["kind"] == "step"]
