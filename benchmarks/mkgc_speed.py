@@ -35,7 +35,7 @@ from raykg.continual.labels import Labels
 from raykg.continual.strategies import Course, Pass
 from raykg.continual.strategies.lmc import Config, Lmc
 from raykg.continual.supervised import row_losses
-from raykg.models.dual_stream import DualStream
+from raykg.models.dual_stream import DualStream, means
 from raykg.models.encoders.text import text_encoder
 from raykg.train.ranks import Ranks
 
@@ -78,7 +78,7 @@ class Bench:
         self.batch, self.seconds = given.batch, given.seconds
         self.features = _features(stream.posts, self.cfg, folder)
         self.labels = Labels(stream)
-        batches = Batches(self.labels, self.features, self.cfg.model.readout)
+        batches = Batches(self.labels, self.features, self.cfg.model)
         self.course = Course(stream, self.labels, batches, 0, given.batch, Ranks())
         self.strategy = Lmc(Config(), self.course)
         self.strategy.keeps_teacher = True
@@ -157,21 +157,17 @@ class Bench:
         """Return the same loss, computed layer by layer over all tokens, from the token ids."""
         ids, mask = self._ids(rows, padded)
         open_ = torch.from_numpy(self.labels.open(1))
-        read = torch.from_numpy(np.stack([self.features.tokens["read"][int(row)].values.to_numpy() for row in rows]).astype(np.int64))
+        starts, stops = (self._places(rows, column) for column in ("read", "stops"))
         text, maps = self._through(self.model, ids, mask)
-        vectors = text.gather(1, read[..., None].expand(-1, -1, text.shape[-1])).flatten(1)
+        vectors = means(text, starts, stops).flatten(1)
         scores = (self.model.head.text(vectors) + self.model.head.bias).masked_fill(~open_, -1e4)
         loss = cross_entropy(scores, torch.from_numpy(self.labels.relation_of[rows]), reduction="sum")
         if not distil:
             return loss
         with torch.no_grad():
             _, before = self._through(self.teacher, ids, mask)
-        for number, (old, new) in enumerate(zip(before, maps, strict=True)):
-            queries = mask
-            if number == len(maps) - 1:  # what only the read tokens ask for
-                places = read[:, None, :, None].expand(-1, old.shape[1], -1, old.shape[-1])
-                old, new, queries = old.gather(2, places), new.gather(2, places), torch.ones_like(read, dtype=torch.bool)
-            pooled = [normalize((one * queries[:, None, :, None]).sum(2), dim=-1) for one in (old, new)]
+        for old, new in zip(before, maps, strict=True):
+            pooled = [normalize((one * mask[:, None, :, None]).sum(2), dim=-1) for one in (old, new)]
             loss = loss + torch.relu(pooled[0] - pooled[1]).flatten(1).norm(dim=1).sum() / len(maps)
         return loss
 
@@ -183,6 +179,10 @@ class Bench:
             text, attention = layer(text, mask, scores=lambda query, key, bank=bank: bank.scores(0, query, key))
             maps.append(attention)
         return text, maps
+
+    def _places(self, rows: np.ndarray, column: str) -> torch.Tensor:
+        found = [self.features.tokens[column][int(row)].values.to_numpy() for row in rows]
+        return torch.from_numpy(np.stack(found).astype(np.int64))
 
     def _ids(self, rows: np.ndarray, padded: int | None) -> tuple[torch.Tensor, torch.Tensor]:
         found = [torch.from_numpy(self.features.ids(int(row)).astype(np.int64)) for row in rows]

@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
 
 # Before anything imports NumPy or torch: on a small machine, threads of several processes fight over the same cores.
 for _variable in ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"):
@@ -19,6 +20,9 @@ os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
 os.environ.setdefault("RAY_worker_niceness", "0")
 # No test may look for a model or a data set on the network.
 os.environ["HF_HUB_OFFLINE"] = "1"
+
+settings.register_profile("unhurried", deadline=None)  # a busy machine is no fault of what is tested
+settings.load_profile("unhurried")
 
 # Folders whose tests run one after the other. Commands start a Ray of their own where they need one; the page's tests have one browser.
 GROUPS = {"cli/": "commands", "serve/web/": "page"}

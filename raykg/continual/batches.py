@@ -21,10 +21,11 @@ from torch import Tensor
 
 from raykg.continual.features import Features
 from raykg.continual.labels import Flags, Labels
+from raykg.data.order import permute
 from raykg.data.post_table import Rows
 
 if TYPE_CHECKING:
-    from raykg.data.post_tokens import Readout
+    from raykg.models.dual_stream_config import DualStreamConfig
 
 Batch = dict[str, Tensor]
 
@@ -32,13 +33,18 @@ Batch = dict[str, Tensor]
 class Batches:
     """Makes batches of a stream's posts from their features."""
 
-    def __init__(self, labels: Labels, features: Features, readout: Readout) -> None:
+    def __init__(self, labels: Labels, features: Features, model: DualStreamConfig) -> None:
         """Hold what batches are made of."""
         self.labels, self.features = labels, features
-        self._places = 3 if readout == "mentions" else 1
+        readout = model.readout
+        self._pictures = features.pictures if model.image is not None and model.modality != "text" else None
+        self._picture_of = shuffled(features.picture_of) if model.modality == "shuffled" else features.picture_of
+        self._places = 1 if readout == "cls" else 3
+        self._means = readout == "means" and labels.relations
         self.readable: Flags = features.tokens["readable"].to_numpy(zero_copy_only=False)
         read = features.tokens["read"].combine_chunks()
         self._read, self._read_starts = read.flatten().to_numpy(), read.offsets.to_numpy()
+        self._stops = features.tokens["stops"].combine_chunks().flatten().to_numpy()
 
     @property
     def row_bytes(self) -> int:
@@ -77,8 +83,8 @@ class Batches:
             for place, row in enumerate(rows.tolist()):
                 states[place, : sizes[place]] = features.text(row)
             given = torch.from_numpy(states)
-        read, words = self._reads(rows)
-        pictures = self._pictures(rows)
+        read, words = self._reads(rows, self._read)
+        pictures = self._images(rows)
         known = np.stack([self.labels.of(some) for some in types])
         from_memory = np.zeros(len(rows), dtype=np.bool_) if remembered is None else remembered
         classes = np.full(len(rows), -1, dtype=np.int64)
@@ -89,6 +95,7 @@ class Batches:
             "mask": torch.from_numpy(mask),
             "read": torch.from_numpy(read),
             "words": torch.from_numpy(words),
+            **({"stops": torch.from_numpy(self._reads(rows, self._stops)[0])} if self._means else {}),
             "open": torch.from_numpy(open_),
             "labels": torch.from_numpy(self._labels(rows, types, words)),
             "known": torch.from_numpy(known),
@@ -96,20 +103,24 @@ class Batches:
             "classes": torch.from_numpy(classes),
         } | pictures
 
-    def _pictures(self, rows: Rows) -> Batch:
+    @property
+    def pictures(self) -> bool:
+        """Whether batches have pictures."""
+        return self._pictures is not None
+
+    def _images(self, rows: Rows) -> Batch:
         """Return the states of the rows' pictures, and which rows have one; nothing in a stream without pictures."""
-        if self.features.pictures is None:
+        if self._pictures is None:
             return {}
-        states = np.zeros((len(rows), *self.features.pictures.shape[1:]), dtype=np.float32)
-        present = np.zeros(len(rows), dtype=np.bool_)
-        for place, row in enumerate(rows.tolist()):
-            if (found := self.features.image(row)) is not None:
-                states[place], present[place] = found, True
+        places = self._picture_of[rows]
+        present = places >= 0
+        states = np.zeros((len(rows), *self._pictures.shape[1:]), dtype=np.float32)
+        states[present] = self._pictures[places[present]]
         return {"image": torch.from_numpy(states), "present": torch.from_numpy(present)}
 
-    def _reads(self, rows: Rows) -> tuple[np.ndarray, Flags]:
-        """Return the places that are read, `[rows, places]`, and which of them are real."""
-        found = [self._read[self._read_starts[row] : self._read_starts[row + 1]] for row in rows.tolist()]
+    def _reads(self, rows: Rows, column: np.ndarray) -> tuple[np.ndarray, Flags]:
+        """Return the places that are read, or where they end, `[rows, places]`, and which of them are real."""
+        found = [column[self._read_starts[row] : self._read_starts[row + 1]] for row in rows.tolist()]
         if self.labels.relations:
             found = [one[: self._places] for one in found]
         most = max(map(len, found))
@@ -126,6 +137,13 @@ class Batches:
             tags = self.labels.tags(row, some)[: words[place].sum()]
             found[place, : len(tags)] = tags
         return found
+
+
+def shuffled(picture_of: Rows) -> Rows:
+    """Return pictures dealt anew to the posts that have one, no matter whose; the same each time."""
+    found, having = picture_of.copy(), np.flatnonzero(picture_of >= 0)
+    found[having] = picture_of[having[permute(np.arange(len(having), dtype=np.int64), len(having), 0, 0)]]
+    return found
 
 
 def moved(batch: Batch, device: torch.device) -> Batch:

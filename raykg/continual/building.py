@@ -36,13 +36,17 @@ def build(cfg: DualStreamConfig, labels: Labels, strategy: Strategy, seed: int) 
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         text = encoder_of_text(cfg)
-        image = encoder_of_images(cfg)
+        image = encoder_of_images(cfg) if cfg.modality != "text" else None
         streams = Streams(cfg, text, image)
         pictures = image is not None
-        places = 3 if cfg.readout == "mentions" and labels.relations else 1
+        places = 3 if cfg.readout != "cls" and labels.relations else 1
         head: torch.nn.Module
         if labels.relations:
-            head = RelationHead(text.width, places, len(labels.names), image=pictures, dropout=cfg.dropout)
+            head = RelationHead(
+                text.width, places, len(labels.names), text=cfg.modality != "image", image=pictures, hidden=cfg.hidden, dropout=cfg.dropout
+            )
+        elif cfg.modality == "image":
+            raise EncoderError("model.modality (image): words get their tags from the text, expected both, text or shuffled")
         else:
             head = EntityHead(text.width, cfg.positions, labels.names, image=pictures, dropout=cfg.dropout)
         refine = strategy.refiner(text.width * places)

@@ -7,6 +7,7 @@ seeds: [0, 1, 2]
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Annotated, Literal
 
 from raykg.config.schema import (
@@ -21,7 +22,7 @@ from raykg.config.schema import (
     config,
     field,
 )
-from raykg.models.dual_stream_config import DualStreamConfig
+from raykg.models.dual_stream_config import DualStreamConfig, Modality
 from raykg.train.settings import ResourcesConfig, RunConfig, TrainConfig
 
 ENGINES = "raykg.train.engines"
@@ -75,6 +76,8 @@ class ContinualConfig:
     strategies: tuple[Annotated[Chosen, Choice("raykg.continual.strategies")], ...] = field(
         default_factory=lambda: tuple(chosen(STRATEGIES, name) for name in ("vanilla", "replay", "lmc", "joint"))
     )
+    modalities: tuple[Modality, ...] = ()
+    """Runs every strategy once with each of these (see `model.modality`), to see what pictures add and cost; empty: as the model says."""
     seeds: tuple[NonNegativeInt, ...] = (0, 1, 2)
     side_by_side: PositiveInt = 2
     """Courses that run at a time, each in a process of one thread, where resources.workers is 1."""
@@ -85,3 +88,9 @@ class ContinualConfig:
         """Refuse a comparison of nothing."""
         if not self.strategies or not self.seeds:
             raise ValueError("strategies and seeds: give at least one of each")
+        if self.modalities and self.model.image is None:
+            raise ValueError("modalities need model.image: without pictures there are texts alone")
+
+    def modality(self, name: Modality | None) -> DualStreamConfig:
+        """Return the model as it is given one of `modalities`; None: as it says itself."""
+        return self.model if name is None else replace(self.model, modality=name)

@@ -65,17 +65,18 @@ class CourseRun:
         self.folder, self.seed, self.ranks = Path(arguments["folder"]), int(arguments["seed"]), ranks
         chosen = self.cfg.strategies[arguments["strategy"]]
         self.labels = Labels(open_stream(Path(arguments["stream"])))
-        batches = Batches(self.labels, Features.open(Path(arguments["features"])), self.cfg.model.readout)
+        model = self.cfg.modality(arguments.get("modality"))
+        batches = Batches(self.labels, Features.open(Path(arguments["features"])), model)
         self.course = Course(self.labels.stream, self.labels, batches, self.seed, self.cfg.learn.batch, ranks)
         self.strategy: Strategy = chosen.method()(chosen.config, self.course)
         self.identity = {
-            "model": to_dict(self.cfg.model),
+            "model": to_dict(model),
             "learn": to_dict(self.cfg.learn),
             "strategy": {"name": chosen.name, **to_dict(chosen.config)},
             "engine": to_dict(self.cfg.engine.config) | {"name": self.cfg.engine.name},
             "stream": arguments["identity"],
         }
-        self._untrained = build(self.cfg.model, self.labels, self.strategy, self.seed)
+        self._untrained = build(model, self.labels, self.strategy, self.seed)
         self.model = self._fresh()
         self.results: list[Result] = []
 
@@ -113,7 +114,7 @@ class CourseRun:
         steps = self._train(ContinualTask(model, strategy, teacher, self.cfg.learn.micro_batch), learning, self.cfg.learn)
         seed_step(self.seed, task, 0)  # what is chosen for the memory is drawn alike on all workers
         strategy.end(self.model.eval())
-        rehearsed, epochs = strategy.rehearsed()
+        rehearsed, epochs = strategy.rehearsed(self.model)
         after = learning / "rehearsal"
         if epochs and len(rehearsed):
             work = ContinualTask(self.model, strategy, teacher, self.cfg.learn.micro_batch, rehearsed)

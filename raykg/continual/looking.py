@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from raykg.continual.labels import Flags
     from raykg.continual.strategies import Course, Strategy
     from raykg.data.post_table import Rows
+    from raykg.models.couplings import Seen
     from raykg.models.dual_stream import DualStream
 
 _ROWS = 64  # that are computed together, of like length
@@ -36,7 +37,7 @@ class Looked:
     Attributes:
         vectors: what the head reads of each, `[rows, width]`; of sentences the mean of their words.
         losses: `[rows]`.
-        gradients: of each row's loss by the head's weights for texts, `[rows, weights]`; empty where nobody asked.
+        gradients: of each row's loss by the head's last weights for texts, `[rows, weights]`; empty where nobody asked.
     """
 
     vectors: Tensor
@@ -61,13 +62,14 @@ def look(model: DualStream, strategy: Strategy, rows: Rows, *, gradients: bool =
             if gradients:
                 scores.total.retain_grad()
             each = row_losses(model.head, scores, batch)
+            weighed = text if isinstance(model.head, EntityHead) else _weighed(model.head, seen, batch)
             if gradients:
                 each.sum().backward()  # type: ignore[no-untyped-call]
         vectors_here = vectors_of(text, batch)
         for place, number in enumerate(places.tolist()):
             vectors[number], losses[number] = vectors_here[place].cpu(), each[place].item()
             if gradients and scores.total.grad is not None:
-                found[number] = _outer(scores.total.grad[place], text[place], relation=scores.total.ndim == 2).cpu()
+                found[number] = _outer(scores.total.grad[place], weighed[place]).cpu()
     model.zero_grad(set_to_none=True)
     return Looked(torch.stack(vectors), losses, torch.stack(found) if gradients else torch.empty(0))
 
@@ -133,6 +135,11 @@ def _alike(course: Course, rows: Rows) -> Iterator[np.ndarray]:
         yield order[start : start + _ROWS]
 
 
-def _outer(slope: Tensor, text: Tensor, *, relation: bool) -> Tensor:
-    """Return the gradient by the head's weights: of each label's score, times what it was scored by."""
-    return torch.outer(slope, text.flatten()).flatten() if relation else (slope.T @ text).flatten()
+def _weighed(head: Any, seen: Seen, batch: Batch) -> Tensor:  # noqa: ANN401 - a module's part has no type
+    found: Tensor = head.weighed(seen, batch.get("present")).detach()
+    return found
+
+
+def _outer(slope: Tensor, weighed: Tensor) -> Tensor:
+    """Return the gradient by the head's last weights: of each label's score, times what it was scored by."""
+    return torch.outer(slope, weighed).flatten() if slope.ndim == 1 else (slope.T @ weighed).flatten()

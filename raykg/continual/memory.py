@@ -41,10 +41,14 @@ class MemoryConfig:
     """Which rows of a class: drawn; nearest to its mean together; nearest to the centres of k-means; of the greatest loss; that the class's
     loss depends on most."""
 
-    share: Fraction = 0.5
-    """Remembered rows that join each step, as a share of learn.batch; 0: none does."""
+    share: Fraction = 0.0
+    """Remembered rows that join each step, as a share of learn.batch. Few rows that join every step are soon known by heart, and the
+    rehearsal after the task then has nothing left to learn from them."""
     rehearse: NonNegativeFloat = 10.0
     """Epochs over the whole memory after each task, as published: there all classes are equally frequent; 0: none."""
+    layers: bool = False
+    """Whether these epochs train the streams' layers too, as published, or the head alone: few rows suffice for it to tell old classes
+    from new ones (Kang et al., ICLR 2020, arXiv 1910.09217), and spoil what the layers have learnt."""
 
     def __post_init__(self) -> None:
         """Refuse a budget in two measures, or in none."""

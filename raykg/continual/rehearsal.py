@@ -48,8 +48,12 @@ class Rehearsal(Strategy):
         found = self.candidates()
         self.memory.keep({one: rows[self._order(model, one, rows)] for one, rows in found.items()})
 
-    def rehearsed(self) -> tuple[Rows, float]:
+    def rehearsed(self, model: DualStream) -> tuple[Rows, float]:
         """Return the whole memory, in which every class so far has its share, and how often it is gone through."""
+        if not self.config.memory.layers:
+            for part in (model.lower_text, model.streams):
+                if part is not None:
+                    part.requires_grad_(False)
         return self.memory.rows, float(self.config.memory.rehearse)
 
     def candidates(self) -> dict[int, Rows]:

@@ -3,11 +3,11 @@
     outcome = ContinualStudy(cfg, LogListener(), yaml_text).run()
 
 Read `ContinualStudy.run` from top to bottom: it is the whole job. Each stage is skipped when it is done for the same settings; a course
-that was interrupted goes on from the task, or the step, that it had come to. Strategies and seeds may be added to a study that is there:
-only what is new is run.
+that was interrupted goes on from the task, or the step, that it had come to. Strategies, modalities and seeds may be added to a study
+that is there: only what is new is run.
 
     runs/mnre5/
-      config.yaml  stream/  features/  courses/<strategy>/seed-0/  report.md  plot.png  results.json  logs/
+      config.yaml  stream/  features/  courses/<modality>/<strategy>/seed-0/  report.md  plot.png  results.json  logs/
 """
 
 from __future__ import annotations
@@ -28,6 +28,7 @@ from raykg.continual.continual_config import ContinualConfig
 from raykg.eval.courses import Comparison
 from raykg.eval.forgetting import Course
 from raykg.kg.store import sha256, write_atomically
+from raykg.models.dual_stream_config import Modality
 from raykg.train import checkpoint, launch
 from raykg.train.errors import StageChanged, TrainError
 from raykg.train.run_folder import RunFolder, digest, flatten
@@ -35,7 +36,18 @@ from raykg.train.settings import ResourcesConfig
 from raykg.train.story import Listener
 
 Done = dict[str, Any]
-_UNBOUND = ("run.name", "run.storage", "run.resume", "resources", "side_by_side", "strategies", "seeds", "model.wheel", "posts.images")
+_UNBOUND = (
+    "run.name",
+    "run.storage",
+    "run.resume",
+    "resources",
+    "side_by_side",
+    "strategies",
+    "modalities",
+    "seeds",
+    "model.wheel",
+    "posts.images",
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,11 +60,25 @@ class Outcome:
     models: Mapping[str, Path]  # of each strategy, with the first seed
 
 
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """A row of the table: a strategy, and what it is given of the posts."""
+
+    modality: Modality | None  # None: as the model says
+    strategy: int
+    label: str
+
+    @property
+    def title(self) -> str:
+        """What it is called in the table."""
+        return self.label if self.modality is None else f"{self.label}, {self.modality}"
+
+
 class ContinualStudy:
     """Learns a stream of tasks by every strategy with every seed, and compares them.
 
-    Abilities: courses beside each other, a process of one thread each; or each course under Ray Train, on many workers, with the engines
-    torch and deepspeed; every stage, task and step resumable.
+    Abilities: the same with the text, the picture, or another post's picture; courses beside each other, a process of one thread each, or
+    each course under Ray Train, on many workers, with the engines torch and deepspeed; every stage, task and step resumable.
     Not supported: storage that is not a file system which every node sees.
 
     Raises:
@@ -65,7 +91,11 @@ class ContinualStudy:
         self.cfg, self.listener, self.config_text = cfg, listener, config_text
         self.folder = RunFolder(Path(cfg.run.storage).absolute() / cfg.run.name, to_dict(cfg), cfg.run.resume, _UNBOUND, _completed)
         write_atomically(self.folder / "config.yaml", config_text)
-        self.labels = labels_of(cfg.strategies)
+        self.entries = [
+            Entry(modality, place, label)
+            for modality in (cfg.modalities or (None,))
+            for place, label in enumerate(labels_of(cfg.strategies))
+        ]
 
     def run(self) -> Outcome:
         """Do the whole job, or what is left of it."""
@@ -109,7 +139,7 @@ class ContinualStudy:
 
     def learn(self, stream: Done) -> None:
         """Run every course that is not at its end."""
-        courses = [self._arguments(place, seed, stream) for place in range(len(self.cfg.strategies)) for seed in self.cfg.seeds]
+        courses = [self._arguments(entry, seed, stream) for entry in self.entries for seed in self.cfg.seeds]
         tasks = len(stream["tasks"])
         left = [one for one in courses if _done(Path(one["folder"])) < tasks]
         total = tasks * len(courses)
@@ -125,7 +155,8 @@ class ContinualStudy:
                 look()
         elif left:
             launch.map_shards("raykg.continual.course:run_course", left, self._share(), self.folder / "logs", look)
-        note = f"{len(self.cfg.strategies)} strategies, {len(self.cfg.seeds)} seeds, {tasks} tasks"
+        modalities = f"{len(self.cfg.modalities)} modalities, " if self.cfg.modalities else ""
+        note = f"{modalities}{len(self.cfg.strategies)} strategies, {len(self.cfg.seeds)} seeds, {tasks} tasks"
         self.listener.done("courses", time.monotonic() - started, note, bool(left))
 
     def report(self, stream: Done) -> Outcome:
@@ -135,15 +166,14 @@ class ContinualStudy:
 
         groups = Labels(open_stream(self.folder / "stream")).groups()
         courses = {
-            label: {seed: _course(groups, results(self._place(place, seed))) for seed in self.cfg.seeds}
-            for place, label in enumerate(self.labels)
+            entry.title: {seed: _course(groups, results(self._place(entry, seed))) for seed in self.cfg.seeds} for entry in self.entries
         }
-        comparison = Comparison(courses)
+        comparison = Comparison(courses, {entry.title: (entry.modality or "", entry.label) for entry in self.entries})
         comparison.plot(self.folder / "plot.png")
         text = "\n\n".join(
             (
                 f"# {self.cfg.run.name}",
-                "![F1 after each task](plot.png)",
+                f"![{'F1 and forgetting of each modality' if self.cfg.modalities else 'F1 after each task'}](plot.png)",
                 f"## Results\n\n{comparison.markdown()}",
                 f"## Tasks\n\n{_sizes(stream)}",
                 f"## Config\n\n```yaml\n{self.config_text}```\n",
@@ -151,25 +181,26 @@ class ContinualStudy:
         )
         write_atomically(self.folder / "report.md", text)
         write_atomically(self.folder / "results.json", json.dumps(comparison.to_dict(), indent=1) + "\n")
-        models = {label: self._place(place, self.cfg.seeds[0]) for place, label in enumerate(self.labels)}
+        models = {entry.title: self._place(entry, self.cfg.seeds[0]) for entry in self.entries}
         return Outcome(self.folder.path, comparison, self.folder / "report.md", models)
 
-    def _arguments(self, place: int, seed: int, stream: Done) -> Done:
+    def _arguments(self, entry: Entry, seed: int, stream: Done) -> Done:
         return {
             "config": to_dict(self.cfg),
-            "strategy": place,
+            "modality": entry.modality,
+            "strategy": entry.strategy,
             "seed": seed,
-            "folder": str(self._place(place, seed)),
+            "folder": str(self._place(entry, seed)),
             "stream": str(self.folder / "stream"),
             "features": str(self.folder / "features"),
             "identity": stream["sha256"],
         }
 
-    def _place(self, place: int, seed: int) -> Path:
+    def _place(self, entry: Entry, seed: int) -> Path:
         """Return the folder of a course; a strategy with other settings is another one."""
-        chosen = self.cfg.strategies[place]
+        chosen = self.cfg.strategies[entry.strategy]
         settings = digest(to_dict(chosen.config))[:8]
-        return self.folder / "courses" / f"{chosen.name}-{settings}" / f"seed-{seed}"
+        return self.folder / "courses" / (entry.modality or "") / f"{chosen.name}-{settings}" / f"seed-{seed}"
 
     def _machine(self) -> ResourcesConfig:
         """Return what Ray is started with: room for the courses that run at a time, or for one course's workers."""

@@ -31,7 +31,6 @@ if TYPE_CHECKING:
     from raykg.models.dual_stream import DualStream
 
 WEIGHTS = "model.safetensors"
-_SMALLER = 4  # the few rows of a memory are gone through in steps of a quarter of learn.batch: the published code takes two rows a step
 _OVERHEAD = 64  # tokens that one more pass of some upper layers costs about as much as
 
 
@@ -61,8 +60,7 @@ class ContinualTask:
         self._rows = course.batches.usable(strategy.rows() if rehearsed is None else rehearsed)
         self._open: Flags = course.labels.open(strategy.task)
         self._taught: Flags = course.labels.open(max(0, strategy.task - 1))
-        batch = max(1, course.batch // _SMALLER) if self._alone else course.batch
-        self._order = Order(len(self._rows), batch, course.seed * 1013 + 2 * strategy.task + self._alone)
+        self._order = Order(len(self._rows), course.batch, course.seed * 1013 + 2 * strategy.task + self._alone)
         self.parts: tuple[str, ...] = ("task", *strategy.parts)
 
     @property
@@ -131,7 +129,7 @@ class ContinualTask:
 
         With pictures as many as may be: modalities are balanced within them, and how lengths fall must not decide that.
         """
-        if self._course.batches.features.pictures is None:
+        if not self._course.batches.pictures:
             return split_by_length(weights, self._micro_batch, _OVERHEAD)
         order = np.argsort(-weights, kind="stable")
         return [order[start : start + self._micro_batch] for start in range(0, len(order), self._micro_batch)]
@@ -141,13 +139,10 @@ class ContinualTask:
 
 
 def save_weights(model: nn.Module, file: Path) -> None:
-    """Write the weights that are trained, and buffers that are kept, as safetensors."""
+    """Write the weights, and buffers that are kept, as safetensors."""
     from safetensors.torch import save_file
 
-    trained = {name for name, parameter in model.named_parameters() if parameter.requires_grad}
-    buffers = {name for name, _ in model.named_buffers()}
-    kept = {name: value.detach().cpu().contiguous() for name, value in model.state_dict().items() if name in trained | buffers}
-    save_file(kept, file)
+    save_file({name: value.detach().cpu().contiguous() for name, value in model.state_dict().items()}, file)
 
 
 def load_weights(model: nn.Module, file: Path) -> None:
@@ -162,7 +157,6 @@ def load_weights(model: nn.Module, file: Path) -> None:
 
     stored = load_file(file)
     found = model.load_state_dict(stored, strict=False)
-    trained = {name for name, parameter in model.named_parameters() if parameter.requires_grad}
-    differing = [*found.unexpected_keys, *sorted(trained & set(found.missing_keys))]
+    differing = [*found.unexpected_keys, *found.missing_keys]
     if differing:
         raise CheckpointError(f"{file}: belongs to another model: {differing[0]} is only in one of them")

@@ -1,14 +1,14 @@
 """Posts as an encoder's tokens, and which of them are read.
 
-    tokens = tokenise(posts, Path("MiniLM/tokenizer.json"), readout="mentions", most=128)
+    tokens = tokenise(posts, Path("MiniLM/tokenizer.json"), readout="means", most=128)
 
 Of a relation's post the two mentions stand between marks, `< head >` and `{ tail }`, as entity markers do in Baldini Soares et al. (ACL
 2019, arXiv 1906.03158); they are signs that encoders know, so that layers which are not trained can read them too. What is read is the
-first token, and with `mentions` also the opening mark of head and tail. Where mentions are looked for, each word is read at its first
-token.
+first token (`cls`), also the opening mark of head and tail (`marks`), or the means of all tokens, of the head's and of the tail's
+(`means`), as encoders of sentences are read. Where mentions are looked for, each word is read at its first token.
 
 A text of more tokens than `most` is cut. A relation whose mention is cut off cannot be read: such a row is dropped and counted. Of cut
-sentences the words that are left are read; the others get no tag.
+sentences the words that are left are read; the others get no tag. A word of which the tokenizer leaves nothing is read at the first token.
 """
 
 from __future__ import annotations
@@ -25,12 +25,13 @@ from raykg.data.errors import PostError
 if TYPE_CHECKING:
     from tokenizers import Tokenizer
 
-Readout = Literal["cls", "mentions"]
+Readout = Literal["cls", "marks", "means"]
 HEAD, TAIL = ("<", ">"), ("{", "}")
 TOKENS = pa.schema(
     [
         pa.field("ids", pa.list_(pa.int32()), nullable=False),
         pa.field("read", pa.list_(pa.int32()), nullable=False),  # places of what is read
+        pa.field("stops", pa.list_(pa.int32()), nullable=False),  # where each of them ends: what is between is read as its mean
         pa.field("cut", pa.bool_(), nullable=False),  # whether the text was cut
         pa.field("readable", pa.bool_(), nullable=False),  # false: a mention was cut off
     ]
@@ -54,11 +55,11 @@ def tokenise(posts: pa.Table, tokenizer: Path, readout: Readout, most: int) -> p
     heads, tails = posts["head"].to_pylist(), posts["tail"].to_pylist()
     texts, places = [], []
     for words, related, head, tail in zip(posts["tokens"].to_pylist(), relations, heads, tails, strict=True):
-        marked, opening = _marked(words, head, tail) if related else (words, list(range(len(words))))
+        marked, marks = _marked(words, head, tail) if related else (words, list(range(len(words))))
         texts.append(marked)
-        places.append(opening)
+        places.append(marks)
     columns: dict[str, list[Any]] = {name: [] for name in TOKENS.names}
-    for encoding, opening, related in zip(fast.encode_batch(texts, is_pretokenized=True), places, relations, strict=True):
+    for encoding, marks, related in zip(fast.encode_batch(texts, is_pretokenized=True), places, relations, strict=True):
         ids, words_of = encoding.ids, encoding.word_ids
         first: dict[int, int] = {}
         for place, word in enumerate(words_of):
@@ -67,12 +68,11 @@ def tokenise(posts: pa.Table, tokenizer: Path, readout: Readout, most: int) -> p
         cut = len(ids) > most
         if cut:
             ids = [*ids[: most - 1], ids[-1]]
-        read = [first.get(word, -1) for word in opening]
+        read = [first.get(word, -1) for word in marks]
         kept = [place for place in read if 0 <= place < most - 1] if cut else read
-        if related:
-            columns["read"].append([0, *kept] if readout == "mentions" else [0])
-        else:
-            columns["read"].append([place if place >= 0 else 0 for place in kept])  # a word that the tokenizer drops is read with the text
+        spans = _spans(kept, len(ids), readout) if related else [(max(place, 0), max(place, 0) + 1) for place in kept]
+        columns["read"].append([start for start, _ in spans])
+        columns["stops"].append([stop for _, stop in spans])
         columns["ids"].append(ids)
         columns["cut"].append(cut)
         columns["readable"].append(len(kept) == len(read) or not related)
@@ -80,12 +80,22 @@ def tokenise(posts: pa.Table, tokenizer: Path, readout: Readout, most: int) -> p
 
 
 def _marked(words: list[str], head: dict[str, int], tail: dict[str, int]) -> tuple[list[str], list[int]]:
-    """Return the words with marks around both mentions, and where the opening ones stand: head's, then tail's."""
-    marks = [(head["start"], 1, HEAD[0]), (head["end"], 0, HEAD[1]), (tail["start"], 1, TAIL[0]), (tail["end"], 0, TAIL[1])]
-    found = list(words)
-    for place, _, mark in sorted(marks, reverse=True):  # from the back, so that places in front stay right; closing before opening
+    """Return the words with marks around both mentions, and where these stand: the opening ones of head and tail, then the closing ones."""
+    marks = [(head["start"], 1, HEAD[0]), (tail["start"], 1, TAIL[0]), (head["end"], 0, HEAD[1]), (tail["end"], 0, TAIL[1])]
+    found, order = list(words), sorted(marks)  # where one mention ends and the other begins, the closing mark is first
+    for place, _, mark in reversed(order):  # from the back, so that places in front stay right
         found.insert(place, mark)
-    return found, [found.index(HEAD[0], head["start"]), found.index(TAIL[0], tail["start"])]
+    return found, [mark[0] + order.index(mark) for mark in marks]
+
+
+def _spans(marks: list[int], tokens: int, readout: Readout) -> list[tuple[int, int]]:
+    """Return what is read of a relation's text, (start, stop); of one whose mentions are cut off, something."""
+    if readout == "cls" or len(marks) < 4:
+        return [(0, 1)]
+    if readout == "marks":
+        return [(0, 1), *((mark, mark + 1) for mark in marks[:2])]
+    inside = [(start + 1, stop) if start + 1 < stop else (start, stop + 1) for start, stop in zip(marks[:2], marks[2:], strict=True)]
+    return [(0, tokens), *inside]  # a mention of which the tokenizer leaves nothing is read by its marks
 
 
 @lru_cache(maxsize=4)

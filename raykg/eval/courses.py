@@ -12,7 +12,7 @@ from chance, and a p is printed for what it is.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -23,6 +23,7 @@ from raykg.eval.extraction import micro_f1
 from raykg.eval.forgetting import Course
 
 if TYPE_CHECKING:
+    from matplotlib.axes import Axes
     from rich.table import Table
 
 TITLES = {
@@ -48,9 +49,15 @@ class Difference:
 
 @dataclass(frozen=True)
 class Comparison:
-    """The courses of several strategies, by label and seed."""
+    """The courses of several strategies, by label and seed.
+
+    Attributes:
+        courses: by what the table calls them, and by seed.
+        crossed: of each label its modality and its strategy, where every strategy was run with several modalities.
+    """
 
     courses: Mapping[str, Mapping[int, Course]]
+    crossed: Mapping[str, tuple[str, str]] = field(default_factory=dict)
 
     @cached_property
     def metrics(self) -> dict[str, dict[int, dict[str, float]]]:
@@ -92,6 +99,8 @@ class Comparison:
             pairs = ["| final F1 | less that of | mean difference | p | seeds |", "|---|---|---:|---:|---:|"]
             for place, one in enumerate(labels):
                 for other in labels[:place]:
+                    if not self._comparable(one, other):
+                        continue
                     found = self.paired(one, other)
                     pairs.append(f"| {one} | {other} | {_cell(found.mean, found.deviation, sign=True)} | {_p(found.p)} | {found.seeds} |")
             parts.append("\n".join(pairs))
@@ -110,12 +119,41 @@ class Comparison:
         """Return every number, JSON-like."""
         return {label: {str(seed): numbers for seed, numbers in runs.items()} for label, runs in self.metrics.items()}
 
+    def _comparable(self, one: str, other: str) -> bool:
+        """Return whether two courses differ in the modality or in the strategy alone."""
+        if not self.crossed:
+            return True
+        return any(ours == theirs for ours, theirs in zip(self.crossed[one], self.crossed[other], strict=True))
+
     def plot(self, file: Path) -> None:
-        """Draw F1 on everything seen so far, after each task, and how much of each task is forgotten in the end."""
+        """Draw F1 on everything seen so far, after each task, and how much of each task is forgotten in the end.
+
+        Where there are several modalities: final F1 and forgetting of each of them by each strategy.
+        """
         from matplotlib.figure import Figure
 
         figure = Figure(figsize=(11, 4.2), layout="constrained")
-        curve, bars = figure.subplots(1, 2)
+        left, right = figure.subplots(1, 2)
+        if len({modality for modality, _ in self.crossed.values()}) > 1:
+            self._draw_modalities(left, "final")
+            self._draw_modalities(right, "forgetting")
+            left.legend(fontsize="small")
+        else:
+            self._draw_tasks(left, right)
+        figure.savefig(file, dpi=130)
+
+    def _draw_modalities(self, axes: Axes, name: str) -> None:
+        """Draw one number: a group of bars for each modality, a bar for each strategy, with the spread over seeds."""
+        modalities, strategies = (list(dict.fromkeys(parts)) for parts in zip(*self.crossed.values(), strict=True))
+        width = 0.8 / len(strategies)
+        for place, strategy in enumerate(strategies):
+            of = {self.crossed[label][0]: self.spread(label, name) for label in self.courses if self.crossed[label][1] == strategy}
+            where = [modalities.index(modality) - 0.4 + width * (place + 0.5) for modality in of]
+            means, spreads = zip(*of.values(), strict=True)
+            axes.bar(where, means, width, yerr=np.nan_to_num(spreads), capsize=2, label=strategy)
+        axes.set(ylabel=TITLES[name], xticks=range(len(modalities)), xticklabels=modalities)
+
+    def _draw_tasks(self, curve: Axes, bars: Axes) -> None:
         width = 0.8 / len(self.courses)
         for place, (label, runs) in enumerate(self.courses.items()):
             scores = np.array([[micro_f1(counts) for counts in course.counts] for course in runs.values()])
@@ -134,7 +172,6 @@ class Comparison:
         curve.set(xlabel="tasks learnt", ylabel="F1 on all types so far", xticks=tasks)
         bars.set(xlabel="task", ylabel="F1 lost by the end", xticks=tasks[:-1])
         curve.legend(fontsize="small")
-        figure.savefig(file, dpi=130)
 
 
 def _cell(mean: float, deviation: float, *, sign: bool = False) -> str:

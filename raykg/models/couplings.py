@@ -68,7 +68,7 @@ class KeyBank(nn.Module):
             return content_scores(query, key)
         if self.keys == "reference":
             if query.shape[2] != length:
-                raise EncoderError("keys: reference needs every position's query, model.readout: cls alone")
+                raise EncoderError("keys: reference needs every position's query")
             alike = content_scores(query, self.bank[None])  # [batch, heads, queries, 1]: softmax takes it away
             found: Tensor = alike + self.tables[stream][None, :, :length, :length]
             return found

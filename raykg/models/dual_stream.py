@@ -16,6 +16,7 @@ What a batch holds (`raykg.continual.batches` makes them):
 | `mask`     | `[batch, tokens]`            | which tokens are real                                               |
 | `read`     | `[batch, places]`            | the tokens that the head reads                                      |
 | `words`    | `[batch, places]`            | which of these places are real                                      |
+| `stops`    | `[batch, places]`            | where each ends that is read as the mean of several tokens          |
 | `image`    | `[batch, patches, width]`    | states of the layers below                                          |
 | `present`  | `[batch]`                    | which rows have a picture                                           |
 | `open`     | `[labels]`                   | which labels have arrived                                           |
@@ -78,7 +79,8 @@ class Streams(nn.Module):
         self.text = nn.ModuleList(text.layers)
         self.after_text = text.after
         shape = text.layers[0]
-        self.fusion, self.keys = cfg.fusion, cfg.keys
+        fusion = "apart" if image is None and cfg.fusion in ("prefix", "cross") else cfg.fusion
+        self.keys = cfg.keys
         self.entry: nn.Module = nn.Identity()
         self.image = nn.ModuleList()
         self.after_image: nn.Module = nn.Identity()
@@ -88,10 +90,10 @@ class Streams(nn.Module):
             self.entry = nn.Identity() if own else PictureEntry(image.width, text.width, image.tokens)
             self.after_image = image.after if own else nn.Identity()
         streams = 1 if image is None else 2
-        banks = cfg.top if cfg.fusion == "hand_in_hand" else 0
+        banks = cfg.top if fusion == "hand_in_hand" else 0
         self.banks = nn.ModuleList(KeyBank(shape.heads, cfg.positions, shape.size, cfg.keys, streams) for _ in range(banks))
-        self.before = nn.ModuleList(PictureBefore(layer) for layer in (text.layers if cfg.fusion == "prefix" else ()))
-        self.look = LookAtPicture(text.width, shape.heads) if cfg.fusion == "cross" else None
+        self.before = nn.ModuleList(PictureBefore(layer) for layer in (text.layers if fusion == "prefix" else ()))
+        self.look = LookAtPicture(text.width, shape.heads) if fusion == "cross" else None
         set_dropout(self, cfg.dropout)
 
     def forward(self, batch: Batch) -> Seen:
@@ -102,7 +104,8 @@ class Streams(nn.Module):
         text_maps: list[Tensor] = []
         image_maps: list[Tensor] = []
         asked: list[Tensor] = []
-        early = self.look is None and self.keys != "reference"  # whether the last layer may leave the other tokens out
+        stops = batch.get("stops")
+        early = stops is None and self.look is None and self.keys != "reference"  # whether the last layer may leave the other tokens out
         for number, layer in enumerate(self.text):
             before = None
             if self.before and image is not None and there is not None:
@@ -117,9 +120,12 @@ class Streams(nn.Module):
                 image_maps.append(attention)
         if self.look is not None and image is not None:
             text = self.look(text, image, batch["present"])
-        if not early:
+        text = self.after_text(text)
+        if stops is not None:
+            text = means(text, read, stops)
+        elif not early:
             text = text.gather(1, read[..., None].expand(-1, -1, text.shape[-1]))
-        return Seen(self.after_text(text), None if image is None else self.after_image(image), text_maps, image_maps, asked)
+        return Seen(text, None if image is None else self.after_image(image), text_maps, image_maps, asked)
 
     def _scores(self, layer: int, stream: int) -> AttentionScores:
         if not self.banks:
@@ -161,6 +167,19 @@ class DualStream(nn.Module):
         if between is not None:
             between(seen)
         return seen, self.head(seen, batch.get("present"), batch["open"])
+
+
+def means(states: Tensor, starts: Tensor, stops: Tensor) -> Tensor:
+    """Return the mean state of each span, `[batch, spans, width]`.
+
+    Args:
+        states: `[batch, tokens, width]`.
+        starts: of each span the first token, `[batch, spans]`.
+        stops: the token after the last one; a span has at least one.
+    """
+    places = torch.arange(states.shape[1], device=states.device)
+    inside = ((places >= starts[..., None]) & (places < stops[..., None])).to(states.dtype)
+    return (inside @ states) / inside.sum(-1, keepdim=True)
 
 
 def set_dropout(module: nn.Module, share: float) -> None:

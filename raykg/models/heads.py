@@ -2,9 +2,9 @@
 
 Paper: Continual Multimodal Knowledge Graph Construction, IJCAI 2024, arXiv 2305.08698.
 
-A head is linear in what both streams have seen, so its scores are a sum with a part of each modality: how much each of them contributes can
-be measured (`raykg.continual.modulation`). Rows without a picture are scored by the text's part alone. A head has all labels of a stream
-from the start; those that have not arrived are shut out by `open_`, in training and in use.
+A head's scores are a sum with a part of each modality, linear in what a stream has seen or with a layer between: how much each of them
+contributes can be measured (`raykg.continual.modulation`). Rows without a picture are scored by the text's part alone. A head has all
+labels of a stream from the start; those that have not arrived are shut out by `open_`, in training and in use.
 """
 
 from __future__ import annotations
@@ -37,19 +37,23 @@ class Scores(NamedTuple):
 class RelationHead(nn.Module):
     """Scores relations by the tokens that are read, side by side, and the picture's class token."""
 
-    def __init__(self, width: int, places: int, labels: int, *, image: bool, dropout: float = 0.1) -> None:
+    def __init__(
+        self, width: int, places: int, labels: int, *, text: bool = True, image: bool, hidden: int = 0, dropout: float = 0.1
+    ) -> None:
         """Make a head with random weights.
 
         Args:
             width: of a token's state.
-            places: tokens that are read of a text.
+            places: tokens, or means of tokens, that are read of a text.
             labels: relations in all, "None" among them.
+            text: whether the text is read, or the picture alone.
             image: whether there are pictures.
+            hidden: width of each modality's layer between what is read and the scores; 0: there is none.
             dropout: of what is read.
         """
         super().__init__()
-        self.text = nn.Linear(width * places, labels, bias=False)
-        self.image = nn.Linear(width, labels, bias=False) if image else None
+        self.text = _Part(width * places, hidden, labels) if text else None
+        self.image = _Part(width, hidden, labels) if image else None
         self.bias = nn.Parameter(torch.zeros(labels))
         self.dropout = nn.Dropout(dropout)
 
@@ -61,9 +65,19 @@ class RelationHead(nn.Module):
             present: which rows have a picture, `[batch]`.
             open_: which labels have arrived, `[labels]`.
         """
-        text = self.text(self.dropout(seen.text.flatten(1)))
-        image = self.image(self.dropout(seen.image[:, 0])) if self.image is not None and seen.image is not None else None
-        return _together(text, image, None if present is None else present[:, None], self.bias, open_)
+        there = None if present is None else present[:, None]
+        image = None if self.image is None or seen.image is None else self.image(self.dropout(seen.image[:, 0]))
+        if self.text is not None:
+            return _together(self.text(self.dropout(seen.text.flatten(1))), image, there, self.bias, open_)
+        nothing = self.bias.new_zeros(len(seen.text), len(self.bias))
+        return _together(nothing, image, there, self.bias, open_)._replace(image=None)  # one modality: there is nothing to balance
+
+    def weighed(self, seen: Seen, present: Tensor | None) -> Tensor:
+        """Return what the scores are linear in, `[batch, width]`: of both modalities side by side, zero where there is no picture."""
+        found = [] if self.text is None else [self.text.hidden(self.dropout(seen.text.flatten(1)))]
+        if self.image is not None and seen.image is not None and present is not None:
+            found.append(self.image.hidden(self.dropout(seen.image[:, 0])) * present[:, None])
+        return torch.cat(found, dim=-1)
 
 
 class EntityHead(nn.Module):
@@ -139,6 +153,19 @@ def _together(text: Tensor, image: Tensor | None, present: Tensor | None, bias: 
         total = torch.where(present, total + image, total)
     half = bias / 2
     return Scores(total.masked_fill(~open_, SHUT), text + half, None if image is None else image + half)
+
+
+class _Part(nn.Module):
+    """One modality's part of the scores."""
+
+    def __init__(self, width: int, hidden: int, labels: int) -> None:
+        super().__init__()
+        self.hidden = nn.Sequential(nn.Linear(width, hidden), nn.ReLU()) if hidden else nn.Identity()
+        self.scores = nn.Linear(hidden or width, labels, bias=False)
+
+    def forward(self, read: Tensor) -> Tensor:
+        scores: Tensor = self.scores(self.hidden(read))
+        return scores
 
 
 def _forbidden(tags: Sequence[str]) -> Tensor:

@@ -87,7 +87,7 @@ def course(stream: PostStream, folder: Path, cfg: ContinualConfig | None = None,
     cfg = cfg or config()
     features(stream, folder, cfg)
     labels = Labels(stream)
-    return Course(stream, labels, Batches(labels, Features.open(folder), cfg.model.readout), 0, cfg.learn.batch, ranks or Ranks())
+    return Course(stream, labels, Batches(labels, Features.open(folder), cfg.model), 0, cfg.learn.batch, ranks or Ranks())
 
 
 def features(stream: PostStream, folder: Path, cfg: ContinualConfig) -> None:

@@ -1,7 +1,7 @@
 import numpy as np
 import torch
 
-from raykg.continual.batches import moved
+from raykg.continual.batches import moved, shuffled
 from raykg.continual.labels import Labels
 from tests.continual.small_streams import config, course, entity_stream, relation_stream
 
@@ -37,8 +37,15 @@ def test_token_ids_take_the_place_of_states_where_all_layers_are_trained(tmp_pat
 
 
 def test_rows_that_cannot_be_read_are_left_out(tmp_path):
-    cfg = config(model={"text": "tiny:bert", "top": 1, "positions": 8})
+    cfg = config(model={"text": "tiny:bert", "top": 1, "positions": 10})
     found = course(relation_stream(), tmp_path, cfg)
     every = np.arange(found.stream.posts.num_rows)
     usable = found.batches.usable(every)
     assert 0 < len(usable) < len(every) and found.batches.readable[usable].all()
+
+
+def test_shuffled_pictures_are_dealt_to_the_posts_that_have_one():
+    own = np.array([3, -1, 0, 2, -1, 1, 4, 5, 6, 7])
+    found = shuffled(own)
+    assert np.array_equal(found < 0, own < 0) and sorted(found) == sorted(own) and not np.array_equal(found, own)
+    assert np.array_equal(found, shuffled(own))

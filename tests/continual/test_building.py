@@ -18,7 +18,7 @@ def test_the_same_seed_builds_the_same_model_and_the_callers_generator_is_left_a
     assert torch.equal(torch.rand(1), expected)
     states = [model.state_dict() for model in (one, other, third)]
     assert all(torch.equal(states[0][name], states[1][name]) for name in states[0])
-    assert not torch.equal(states[0]["head.text.weight"], states[2]["head.text.weight"])
+    assert any(not torch.equal(states[0][name], states[2][name]) for name in states[0] if name.startswith("head.text"))
     assert isinstance(one.head, RelationHead if make is relation_stream else EntityHead) and one.refine is not None
 
 

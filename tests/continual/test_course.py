@@ -17,6 +17,7 @@ from tests.continual.small_streams import config, entity_stream, features, relat
 from tests.train.gloo_group import run_group
 
 STRATEGIES = names("raykg.continual.strategies")
+JOINED = {name: {"name": name, "memory": {"share": 0.5}} for name in ("replay", "emar", "rp_cre", "lmc")}  # remembered rows in each step
 LEARN = {"epochs": 2, "batch": 8, "learning_rate": 1e-3, "checkpoint_every": 3}
 
 
@@ -61,9 +62,9 @@ def test_every_strategy_learns_a_stream_and_goes_on_where_it_was(tmp_path, strat
     ],
 )
 def test_a_course_that_is_broken_off_ends_in_the_same_bytes(tmp_path, monkeypatch, strategy, kind, stop):
-    whole = arguments(tmp_path / "whole", strategy, kind)
+    whole = arguments(tmp_path / "whole", JOINED.get(strategy, strategy), kind)
     run_course(whole)
-    broken = arguments(tmp_path / "broken", strategy, kind)
+    broken = arguments(tmp_path / "broken", JOINED.get(strategy, strategy), kind)
     from raykg.train.engines.torch import TorchEngine
 
     step, done = TorchEngine.step, []
@@ -111,7 +112,9 @@ def next_gradients(ranks, given):
 @pytest.mark.parametrize(("strategy", "kind"), [("lmc", "relations"), ("rp_cre", "relations"), ("ewc", "entities"), ("lwf", "entities")])
 def test_two_workers_learn_what_one_learns(tmp_path, monkeypatch, strategy, kind):
     """Gradients are compared, not weights: where one is nearly zero, AdamW makes a whole step of its rounding."""
-    given = arguments(tmp_path, strategy, kind, model={"text": "tiny:bert", "top": 1, "positions": 64, "dropout": 0.0})
+    given = arguments(
+        tmp_path, JOINED.get(strategy, strategy), kind, model={"text": "tiny:bert", "top": 1, "positions": 64, "dropout": 0.0}
+    )
     for _ in range(2):
         alone = next_gradients(Ranks(), given)
         for together in run_group(2, next_gradients, given):
@@ -162,3 +165,15 @@ def test_all_layers_may_be_trained(tmp_path):
     run.run()
     after = run.model.state_dict()
     assert any(name.startswith("lower_text") and not torch.equal(after[name], before[name]) for name in before)
+
+
+def test_the_rehearsal_after_a_task_trains_the_head_alone_or_the_layers_too(tmp_path):
+    found = []
+    for number, memory in enumerate(({"rehearse": 0}, {"rehearse": 2}, {"rehearse": 2, "layers": True})):
+        run = CourseRun(arguments(tmp_path / str(number), {"name": "replay", "memory": memory}), Ranks())
+        run._learn(0)  # one task: what a memory does to the next one's steps is left out
+        found.append(run.model.state_dict())
+    without, head, layers = found
+    for name, tensor in without.items():
+        assert torch.equal(head[name], tensor) is not name.startswith("head."), name
+    assert any(not torch.equal(layers[name], tensor) for name, tensor in without.items() if name.startswith("streams."))

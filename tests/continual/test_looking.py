@@ -26,7 +26,8 @@ def test_gradients_by_the_heads_weights_are_those_of_backpropagation(tmp_path):
         model, rows = model_of(strategy), stream.tasks[0].train[[3, 0, 5]]
         found = look(model, strategy, rows, gradients=True)
         for place, row in enumerate(rows.tolist()):
-            expected = gradients_of(strategy, model, row)["head.text.weight"].flatten()
+            name = "head.text.scores.weight" if stream.kind == "relations" else "head.text.weight"
+            expected = gradients_of(strategy, model, row)[name].flatten()
             assert torch.allclose(found.gradients[place], expected, atol=1e-5)
         again = look(model, strategy, rows[[1, 2, 0]])
         assert torch.allclose(again.vectors, found.vectors[[1, 2, 0]], atol=1e-5) and torch.allclose(again.losses, found.losses[[1, 2, 0]])
@@ -39,7 +40,7 @@ def test_the_fisher_diagonal_is_the_mean_of_single_rows_squares(tmp_path):
     found = squared_gradients(model, strategy, 100)
     assert all(p.grad is None for p in model.parameters())
     single = [gradients_of(strategy, model, row) for row in rows.tolist()]
-    for name in ("head.text.weight", "streams.text.0.inner.weight"):
+    for name in ("head.text.scores.weight", "streams.text.0.inner.weight"):
         assert torch.allclose(found[name], torch.stack([one[name].square() for one in single]).mean(0), atol=1e-8, rtol=1e-4)
 
 

@@ -1,4 +1,5 @@
 import json
+from dataclasses import replace
 
 import numpy as np
 import pyarrow as pa
@@ -42,8 +43,14 @@ def test_each_picture_is_computed_once_and_what_is_missing_is_masked_and_counted
     with torch.no_grad():
         assert np.allclose(features.image(1), encoder.lower(torch.from_numpy(given))[0].numpy(), atol=1e-5)
     labels = Labels(stream)
-    batch = Batches(labels, features, cfg.readout).batch(np.arange(5), labels.open(1), [()] * 5)
+    batch = Batches(labels, features, cfg).batch(np.arange(5), labels.open(1), [()] * 5)
     assert batch["present"].tolist() == [False, True, True, True, False] and batch["image"].shape == (5, 17, 32)
+    for number in (1, 2, 3):
+        assert np.array_equal(batch["image"][number], features.image(number))
+    alone = Batches(labels, features, replace(cfg, modality="text")).batch(np.arange(5), labels.open(1), [()] * 5)
+    assert "image" not in alone and "present" not in alone
+    others = Batches(labels, features, replace(cfg, modality="shuffled")).batch(np.arange(5), labels.open(1), [()] * 5)
+    assert torch.equal(others["present"], batch["present"]) and not torch.equal(others["image"], batch["image"])
 
 
 def test_without_a_folder_every_picture_is_missing(tmp_path):

@@ -11,7 +11,7 @@ def replay(folder, stream, **settings):
 
 
 def test_none_is_remembered_with_each_task_and_every_class_by_its_own_rows(tmp_path):
-    strategy = replay(tmp_path, relation_stream())
+    strategy = replay(tmp_path, relation_stream(), memory={"share": 0.5})
     model, labels = model_of(strategy), strategy.course.labels
     assert not len(strategy.remembered(0))
     for task in range(2):

@@ -69,6 +69,22 @@ def test_a_study_compares_goes_on_and_takes_more_seeds(ray_session, tmp_path):
         study(tmp_path, Told()).run()
 
 
+def test_every_modality_has_its_own_rows_in_the_table(ray_session, tmp_path):
+    write_mnre(tmp_path / "mnre")
+    names = [f"{split}.txt" for split in ("train", "val", "test")]
+    (tmp_path / "pictures").mkdir()
+    for place, name in enumerate(sorted({picture for file in names for picture in pictures(tmp_path / "mnre" / file)})):
+        Image.new("RGB", (20, 20), (place * 7 % 256, 90, 40)).save(tmp_path / "pictures" / name)
+    model = {"text": "tiny:bert", "image": "tiny:vit", "top": 1, "positions": 64}
+    posts = {"name": "mnre", "folder": str(tmp_path / "mnre"), "tasks": "sep2", "images": str(tmp_path / "pictures")}
+    job = study(tmp_path, Told(), model=model, posts=posts, modalities=["text", "image", "shuffled", "both"], strategies=["lmc"], seeds=[0])
+    found = job.run()
+    assert list(found.comparison.courses) == ["lmc, text", "lmc, image", "lmc, shuffled", "lmc, both"]
+    assert "F1 and forgetting of each modality" in found.report.read_text()
+    finals = [tuple(weights(folder)["head.bias"].tolist()) for folder in found.models.values()]
+    assert len(set(finals)) == 4  # each learnt something else
+
+
 def test_each_course_may_run_under_ray_train_with_deepspeed(ray_session, tmp_path):
     write_mnre(tmp_path / "mnre")
     more = {
@@ -78,7 +94,7 @@ def test_each_course_may_run_under_ray_train_with_deepspeed(ray_session, tmp_pat
     }
     job = study(tmp_path, Told(), engine={"name": "deepspeed", "zero": 2}, resources={"workers": 2}, **more)
     found = job.run().comparison.courses["replay"][0]
-    alone = dict(job._arguments(0, 0, {"sha256": "x"}), folder=str(tmp_path / "alone"))
+    alone = dict(job._arguments(job.entries[0], 0, {"sha256": "x"}), folder=str(tmp_path / "alone"))
     plain = from_dict(ContinualConfig, alone["config"] | {"engine": "torch", "resources": {"workers": 1}})
     expected = [np.array(one["counts"]) for one in run_course(alone | {"config": to_dict(plain)})]
     apart = [np.abs(ours - theirs).sum() for ours, theirs in zip(found.counts, expected, strict=True)]

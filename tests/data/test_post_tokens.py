@@ -1,5 +1,5 @@
 import pytest
-from tokenizers import Tokenizer, models, pre_tokenizers
+from tokenizers import Tokenizer, models, normalizers, pre_tokenizers
 
 from raykg.data.errors import PostError
 from raykg.data.post_table import post_table
@@ -28,7 +28,7 @@ def related(words, head, tail):
     ],
 )
 def test_mentions_stand_between_marks_and_are_read_where_they_begin(tokenizer, words, head, tail, text):
-    tokens = tokenise(post_table(related(words, head, tail)), tokenizer, "mentions", 100)
+    tokens = tokenise(post_table(related(words, head, tail)), tokenizer, "marks", 100)
     fast = Tokenizer.from_file(str(tokenizer))
     ids = tokens["ids"][0].as_py()
     assert fast.decode(ids).replace(" ", "") == text
@@ -37,21 +37,40 @@ def test_mentions_stand_between_marks_and_are_read_where_they_begin(tokenizer, w
     assert tokenise(post_table(related(words, head, tail)), tokenizer, "cls", 100)["read"].to_pylist() == [[0]]
 
 
+def test_means_are_of_the_text_and_of_what_stands_between_the_marks(tokenizer):
+    fast = Tokenizer.from_file(str(tokenizer))
+    posts = post_table(related("a < b > sees { c } d", (1, 4), (5, 8)))  # marks of the text's own are no marks
+    tokens = tokenise(posts, tokenizer, "means", 100).to_pylist()[0]
+    spans = list(zip(tokens["read"], tokens["stops"], strict=True))
+    assert spans[0] == (0, len(tokens["ids"]))
+    assert [fast.decode(tokens["ids"][start:stop]).replace(" ", "") for start, stop in spans[1:]] == ["<b>", "{c}"]
+    marks = tokenise(posts, tokenizer, "marks", 100).to_pylist()[0]
+    assert marks["stops"] == [place + 1 for place in marks["read"]] and marks["read"][1:] == [start - 1 for start, _ in spans[1:]]
+
+
+def test_a_mention_of_which_the_tokenizer_leaves_nothing_is_read_by_its_marks(tmp_path):
+    fast = Tokenizer(models.WordLevel({"[UNK]": 0, "a": 1, "<": 2, ">": 3, "{": 4, "}": 5}, unk_token="[UNK]"))
+    fast.normalizer = normalizers.Replace("x", "")
+    fast.save(str(tmp_path / "tokenizer.json"))
+    tokens = tokenise(post_table(related("a x a", (0, 1), (1, 2))), tmp_path / "tokenizer.json", "means", 10).to_pylist()[0]
+    assert list(zip(tokens["read"], tokens["stops"], strict=True)) == [(0, 6), (1, 2), (3, 5)]
+
+
 def test_a_relation_whose_mention_is_cut_off_cannot_be_read(tokenizer):
     posts = post_table(related("ann met bob", (0, 1), (2, 3)))
-    whole = tokenise(posts, tokenizer, "mentions", 100)
+    whole = tokenise(posts, tokenizer, "marks", 100)
     size = int(lengths(whole)[0])
     assert whole["readable"].to_pylist() == [True] and whole["cut"].to_pylist() == [False]
-    short = tokenise(posts, tokenizer, "mentions", size - 8)
+    short = tokenise(posts, tokenizer, "marks", size - 8)
     assert short["readable"].to_pylist() == [False] and short["cut"].to_pylist() == [True]
     assert int(lengths(short)[0]) == size - 8
 
 
 def test_each_word_is_read_at_its_first_token_and_cut_ones_are_not_read(tokenizer):
     posts = post_table({"id": ["p"], "split": ["train"], "tokens": [["ab", "c", "def"]], "tags": [["O"] * 3]})
-    assert tokenise(posts, tokenizer, "mentions", 100)["read"].to_pylist() == [[0, 2, 3]]
-    assert tokenise(posts, tokenizer, "mentions", 5)["read"].to_pylist() == [[0, 2, 3]]
-    cut = tokenise(posts, tokenizer, "mentions", 4)
+    assert tokenise(posts, tokenizer, "marks", 100)["read"].to_pylist() == [[0, 2, 3]]
+    assert tokenise(posts, tokenizer, "marks", 5)["read"].to_pylist() == [[0, 2, 3]]
+    cut = tokenise(posts, tokenizer, "marks", 4)
     assert cut["read"].to_pylist() == [[0, 2]] and cut["readable"].to_pylist() == [True]
 
 

@@ -33,6 +33,15 @@ def test_tables_hold_every_number_and_the_plot_is_drawn(comparison, tmp_path):
     assert (tmp_path / "plot.png").read_bytes()[:4] == b"\x89PNG"
 
 
+def test_modalities_are_crossed_with_strategies(tmp_path):
+    crossed = {f"{one}, {modality}": (modality, one) for modality in ("text", "both") for one in ("vanilla", "lmc")}
+    found = Comparison({label: {0: course(4, 0), 1: course(4, 2)} for label in crossed}, crossed)
+    pairs = [line.split(" | ")[:2] for line in found.markdown().split("\n\n")[1].splitlines()[2:]]
+    assert len(pairs) == 4 and ["| lmc, both", "vanilla, text"] not in pairs and ["| lmc, both", "lmc, text"] in pairs
+    found.plot(tmp_path / "plot.png")
+    assert (tmp_path / "plot.png").read_bytes()[:4] == b"\x89PNG"
+
+
 def test_one_seed_has_no_spread(tmp_path):
     alone = Comparison({"vanilla": {0: course(4, 0)}})
     assert "±" not in alone.markdown() and "mean difference" not in alone.markdown()

@@ -51,7 +51,7 @@ def test_too_many_tokens_are_refused():
     bank = KeyBank(2, 4, 8, "shared")
     with pytest.raises(EncoderError, match="has 5 tokens, the key bank 4: raise model.positions"):
         bank.scores(0, torch.randn(1, 2, 5, 8), torch.randn(1, 2, 5, 8))
-    with pytest.raises(EncoderError, match="readout: cls"):
+    with pytest.raises(EncoderError, match="needs every position's query"):
         KeyBank(2, 6, 8, "reference").scores(0, torch.randn(1, 2, 1, 8), torch.randn(1, 2, 5, 8))
 
 

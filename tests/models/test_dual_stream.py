@@ -40,6 +40,17 @@ def test_every_way_to_couple_gives_states_and_attention(fusion):
     assert seen.text_attention[-1].shape[2] == (7 if fusion == "cross" else 2)
 
 
+@pytest.mark.parametrize("keys", ["added", "shared", "own", "reference"])
+def test_spans_are_read_as_the_means_of_their_tokens(keys):
+    made, given = streams(keys=keys), batch()
+    whole = made({**given, "read": torch.arange(7).expand(3, 7), "words": given["mask"]}).text
+    spans = torch.tensor([[[0, 7], [2, 3]], [[0, 5], [1, 4]], [[0, 4], [2, 4]]])
+    seen = made({**given, "read": spans[..., 0], "stops": spans[..., 1]})
+    expected = torch.stack([torch.stack([row[start:stop].mean(0) for start, stop in some]) for row, some in zip(whole, spans, strict=True)])
+    assert torch.allclose(seen.text, expected, atol=1e-5)
+    assert seen.text_attention[-1].shape[2] == 7 and torch.equal(seen.text_queries[-1], given["mask"])
+
+
 @pytest.mark.parametrize(("fusion", "looks"), [("hand_in_hand", False), ("apart", False), ("prefix", True), ("cross", True)])
 def test_a_text_sees_its_picture_only_where_it_is_there_and_fused(fusion, looks):
     made, given = streams(fusion=fusion), batch()

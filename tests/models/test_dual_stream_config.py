@@ -8,8 +8,7 @@ from raykg.models.dual_stream_config import DualStreamConfig
 def test_what_cannot_be_put_together_is_refused():
     with pytest.raises(ConfigErrors, match=r"fusion \(prefix\) needs model.image"):
         from_dict(DualStreamConfig, {"fusion": "prefix"})
-    with pytest.raises(ConfigErrors, match=r"keys \(reference\) goes with readout cls"):
-        from_dict(DualStreamConfig, {"keys": "reference"})
+    with pytest.raises(ConfigErrors, match=r"modality \(shuffled\) needs model.image"):
+        from_dict(DualStreamConfig, {"modality": "shuffled"})
     with pytest.raises(ConfigErrors, match=r"frozen \(false\) goes with texts alone"):
         from_dict(DualStreamConfig, {"frozen": False, "image": "tiny:vit"})
-    assert from_dict(DualStreamConfig, {"keys": "reference", "readout": "cls"}).top == 2

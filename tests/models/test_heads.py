@@ -14,6 +14,30 @@ def seen(text, image=None):
     return Seen(text, image, [], [], [])
 
 
+def test_a_hidden_layer_keeps_the_parts_of_the_modalities_apart():
+    torch.manual_seed(0)
+    head = RelationHead(8, 3, 5, image=True, hidden=6, dropout=0.0)
+    given = seen(torch.randn(4, 3, 8), torch.randn(4, 2, 8))
+    present = torch.tensor([True, True, False, True])
+    scores = head(given, present, OPEN)
+    weighed = head.weighed(given, present)
+    assert weighed.shape == (4, 12) and (weighed >= 0).all() and not weighed[2, 6:].any() and weighed[1, 6:].any()
+    both = torch.cat([head.text.scores.weight, head.image.scores.weight], dim=-1)
+    assert torch.allclose(scores.total, weighed @ both.T + head.bias, atol=1e-6)
+    assert torch.allclose(scores.total[present], (scores.text + scores.image)[present], atol=1e-6)
+    assert torch.allclose(scores.total[~present], scores.text[~present] + head.bias / 2, atol=1e-6)
+
+
+def test_a_picture_may_be_read_alone():
+    torch.manual_seed(0)
+    head = RelationHead(8, 3, 5, text=False, image=True, hidden=6, dropout=0.0)
+    given, present = seen(torch.randn(4, 3, 8), torch.randn(4, 2, 8)), torch.tensor([True, True, False, True])
+    scores = head(given, present, OPEN)
+    assert torch.equal(scores.total, head(given._replace(text=torch.randn(4, 3, 8)), present, OPEN).total)
+    assert torch.equal(scores.total[2], head.bias) and not torch.equal(scores.total[0], scores.total[1])
+    assert scores.image is None and head.weighed(given, present).shape == (4, 6)
+
+
 def entity_head(**more):
     torch.manual_seed(1)
     head = EntityHead(8, 20, TAGS, image=False, dropout=0.0, **more)

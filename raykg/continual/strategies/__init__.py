@@ -8,7 +8,7 @@ A task runs in these steps; every method is called on every worker, in this orde
     rows(), remembered(step)               what a step trains on
     between(seen), loss(model, made)       at each step
     end(model)                             after the last step: what is to be kept of the task
-    rehearsed()                            what is trained on alone before the task is over
+    rehearsed(model)                       what is trained on alone before the task is over
 
 What a strategy keeps from task to task is in `state()` and `tensors()`: both are part of the checkpoint after each task.
 """
@@ -120,8 +120,8 @@ class Strategy(Protocol):
     def end(self, model: DualStream) -> None:
         """Take from the learnt task what later ones need."""
 
-    def rehearsed(self) -> tuple[Rows, float]:
-        """Return the rows that are trained on alone after the task, in small batches, and for how many epochs."""
+    def rehearsed(self, model: DualStream) -> tuple[Rows, float]:
+        """Return the rows that are trained on alone after the task, and for how many epochs; freeze what is not to learn then."""
         return np.zeros(0, dtype=np.int64), 0.0
 
     def state(self) -> dict[str, Any]:

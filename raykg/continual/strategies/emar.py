@@ -30,7 +30,8 @@ SEARCH: dict[str, list[object]] = {"weight": [0.3, 1.0, 3.0], "temperature": [0.
 class Config:
     """The memory, and how strongly its rows are held."""
 
-    memory: MemoryConfig = field(default_factory=MemoryConfig)
+    memory: MemoryConfig = field(default_factory=lambda: MemoryConfig(layers=True))
+    """Its layers learn in the rehearsal: that is where it reconsolidates."""
     weight: NonNegativeFloat = 1.0
     temperature: PositiveFloat = 0.1
     unmarked: Unmarked = "outside"

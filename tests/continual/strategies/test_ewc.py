@@ -13,7 +13,7 @@ def test_the_penalty_is_that_of_the_paper_and_its_terms_add_up(tmp_path):
     strategy.end(model)
     anchor = model.head.bias.detach().clone()
     held = dict(strategy.fisher)
-    assert held["head.text.weight"].max() > 0 and strategy.loss(model, first)["held"] == 0
+    assert held["head.text.scores.weight"].max() > 0 and strategy.loss(model, first)["held"] == 0
     with torch.no_grad():
         model.head.bias += 0.5
     expected = 3.0 * (held["head.bias"] * 0.25).sum() * 4  # weight / 2, and once for each of four rows

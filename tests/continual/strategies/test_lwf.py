@@ -16,7 +16,7 @@ def test_what_the_teacher_says_is_learnt(tmp_path):
     same, _ = made(strategy, model, teacher)
     assert strategy.loss(model, same)["taught"].abs() < 1e-5
     with torch.no_grad():
-        model.head.text.weight.normal_()
+        model.head.text.scores.weight.normal_()
     apart, _ = made(strategy, model, teacher)
     expected = 0.5 * taught_scores(apart.taught[1].total, apart.scores.total, apart.batch, 3.0)
     assert torch.equal(strategy.loss(model, apart)["taught"], expected) and expected > 0.1
