@@ -2,6 +2,7 @@ import json
 
 import numpy as np
 import pytest
+from PIL import Image
 
 from raykg.config.choice import chosen
 from raykg.config.load import from_dict, to_dict
@@ -10,6 +11,8 @@ from raykg.continual.course import run_course
 from raykg.continual.study import ContinualStudy, labels_of, results
 from raykg.train.errors import StageChanged, TrainError
 from tests.continual.mnre_files import write_mnre
+from tests.continual.small_streams import relation_stream
+from tests.continual.test_course import weights
 
 
 class Told:
@@ -71,12 +74,11 @@ def test_a_study_compares_goes_on_and_takes_more_seeds(ray_session, tmp_path):
 
 def test_every_modality_has_its_own_rows_in_the_table(ray_session, tmp_path):
     write_mnre(tmp_path / "mnre")
-    names = [f"{split}.txt" for split in ("train", "val", "test")]
-    (tmp_path / "pictures").mkdir()
-    for place, name in enumerate(sorted({picture for file in names for picture in pictures(tmp_path / "mnre" / file)})):
-        Image.new("RGB", (20, 20), (place * 7 % 256, 90, 40)).save(tmp_path / "pictures" / name)
+    for place, name in enumerate(relation_stream().posts["id"].to_pylist()):
+        Image.new("RGB", (20, 20), (place * 7 % 256, 90, 40)).save(tmp_path / f"{name}.png")
+        (tmp_path / f"{name}.png").rename(tmp_path / name)
     model = {"text": "tiny:bert", "image": "tiny:vit", "top": 1, "positions": 64}
-    posts = {"name": "mnre", "folder": str(tmp_path / "mnre"), "tasks": "sep2", "images": str(tmp_path / "pictures")}
+    posts = {"name": "mnre", "folder": str(tmp_path / "mnre"), "tasks": "sep2", "images": str(tmp_path)}
     job = study(tmp_path, Told(), model=model, posts=posts, modalities=["text", "image", "shuffled", "both"], strategies=["lmc"], seeds=[0])
     found = job.run()
     assert list(found.comparison.courses) == ["lmc, text", "lmc, image", "lmc, shuffled", "lmc, both"]
