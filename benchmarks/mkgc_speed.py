@@ -26,6 +26,7 @@ import numpy as np
 import torch
 from torch.nn.functional import cross_entropy, normalize, pad
 
+from raykg.config.choice import chosen
 from raykg.config.load import from_dict, to_dict
 from raykg.continual.batches import Batches
 from raykg.continual.building import build
@@ -82,8 +83,9 @@ class Bench:
         self.course = Course(stream, self.labels, batches, 0, given.batch, Ranks())
         self.strategy = Lmc(Config(), self.course)
         self.strategy.keeps_teacher = True
-        self.model = build(self.cfg.model, self.labels, self.strategy, 0)
-        self.teacher = build(self.cfg.model, self.labels, self.strategy, 1).eval().requires_grad_(False)
+        of = self.labels.names, stream.kind, chosen("raykg.continual.strategies", "lmc")
+        self.model = build(self.cfg.model, *of, 0)
+        self.teacher = build(self.cfg.model, *of, 1).eval().requires_grad_(False)
         self.lower = text_encoder(self.cfg.model.text, self.cfg.model.top).lower.eval().requires_grad_(False)
         self.strategy.end(self.model.eval())
         self.strategy.task = 1

@@ -41,6 +41,7 @@ COMMANDS = {
     "questions": Command("raykg.cli.questions", "Make questions, plans and answers from a graph, or read a published question set.", True),
     "train": Command("raykg.cli.train", "Fine-tune a language model by a config; --resume continues a stopped run.", True),
     "evaluate": Command("raykg.cli.evaluate", "Measure a model on held-out questions, with baselines and intervals.", True),
+    "construct": Command("raykg.cli.construct", "Read new posts with a learnt model and propose what they say to a live graph."),
     "ask": Command("raykg.cli.ask", "Ask a fine-tuned model a question and see the proof of its answer."),
     "verify": Command("raykg.cli.verify", "Check an answer record: its proof, its answers, what it says in words."),
     "serve": Command("raykg.cli.serve", "Serve models over HTTP, as OpenAI's clients speak it, with the proof of each answer."),

@@ -12,8 +12,10 @@ from raykg.models.errors import EncoderError
 from raykg.models.heads import EntityHead, RelationHead
 
 if TYPE_CHECKING:
-    from raykg.continual.labels import Labels
-    from raykg.continual.strategies import Strategy
+    from collections.abc import Sequence
+
+    from raykg.config.choice import Chosen
+    from raykg.data.post_table import Kind
     from raykg.models.dual_stream_config import DualStreamConfig
     from raykg.models.encoders import Encoder
 
@@ -21,12 +23,13 @@ HEAD_PARTS = ("head.", "streams.banks.", "refine.")
 """What starts from nothing, and may learn faster than what is pretrained."""
 
 
-def build(cfg: DualStreamConfig, labels: Labels, strategy: Strategy, seed: int) -> DualStream:
+def build(cfg: DualStreamConfig, names: Sequence[str], kind: Kind, strategy: Chosen, seed: int) -> DualStream:
     """Build the model of a stream, the same for a seed whoever builds it.
 
     Args:
         cfg: the model's settings.
-        labels: what the head scores.
+        names: of the labels that the head scores.
+        kind: whether they are relations, or tags of words.
         strategy: may have a part of its own in it.
         seed: of the weights that start at random.
 
@@ -39,17 +42,17 @@ def build(cfg: DualStreamConfig, labels: Labels, strategy: Strategy, seed: int) 
         image = encoder_of_images(cfg) if cfg.modality != "text" else None
         streams = Streams(cfg, text, image)
         pictures = image is not None
-        places = 3 if cfg.readout != "cls" and labels.relations else 1
+        places = 3 if cfg.readout != "cls" and kind == "relations" else 1
         head: torch.nn.Module
-        if labels.relations:
+        if kind == "relations":
             head = RelationHead(
-                text.width, places, len(labels.names), text=cfg.modality != "image", image=pictures, hidden=cfg.hidden, dropout=cfg.dropout
+                text.width, places, len(names), text=cfg.modality != "image", image=pictures, hidden=cfg.hidden, dropout=cfg.dropout
             )
         elif cfg.modality == "image":
             raise EncoderError("model.modality (image): words get their tags from the text, expected both, text or shuffled")
         else:
-            head = EntityHead(text.width, cfg.positions, labels.names, image=pictures, dropout=cfg.dropout)
-        refine = strategy.refiner(text.width * places)
+            head = EntityHead(text.width, cfg.positions, names, image=pictures, dropout=cfg.dropout)
+        refine = strategy.method().refiner(strategy.config, text.width * places, len(names))
         lower_text = None if cfg.frozen else text.lower
         if lower_text is not None:
             set_dropout(lower_text, cfg.dropout)

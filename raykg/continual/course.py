@@ -4,6 +4,7 @@
 
     folder/
       tasks/step-00000001/    complete or absent: the model after the task, what the strategy keeps, what was counted so far
+      model/                  the model after the last task (`raykg.continual.learnt`)
       learning/01/            checkpoints within a task while it is learnt, and what the loop measured
 
 Killed at any point, the same call goes on from the newest of them and ends in the same bytes: everything random comes from
@@ -28,11 +29,12 @@ from raykg.continual.building import build, set_rates
 from raykg.continual.continual_config import ContinualConfig, LearnConfig
 from raykg.continual.features import Features
 from raykg.continual.labels import Labels
+from raykg.continual.learnt import write_learnt
 from raykg.continual.looking import predictions
 from raykg.continual.strategies import Course, Strategy
 from raykg.continual.stream import open_stream
 from raykg.continual.task import WEIGHTS, ContinualTask, load_weights, save_weights
-from raykg.eval.extraction import Ints, entity_counts, micro_f1, relation_counts
+from raykg.eval.extraction import Ints, entity_counts, macro_f1, micro_f1, relation_counts
 from raykg.train import checkpoint
 from raykg.train.checkpoint import Position
 from raykg.train.loop import Plan, seed_step
@@ -63,9 +65,9 @@ class CourseRun:
         """Open what a course is made of."""
         self.cfg: ContinualConfig = from_dict(ContinualConfig, arguments["config"])
         self.folder, self.seed, self.ranks = Path(arguments["folder"]), int(arguments["seed"]), ranks
-        chosen = self.cfg.strategies[arguments["strategy"]]
+        self._chosen = chosen = self.cfg.strategies[arguments["strategy"]]
         self.labels = Labels(open_stream(Path(arguments["stream"])))
-        model = self.cfg.modality(arguments.get("modality"))
+        self._model_config = model = self.cfg.modality(arguments.get("modality"))
         batches = Batches(self.labels, Features.open(Path(arguments["features"])), model)
         self.course = Course(self.labels.stream, self.labels, batches, self.seed, self.cfg.learn.batch, ranks)
         self.strategy: Strategy = chosen.method()(chosen.config, self.course)
@@ -76,7 +78,7 @@ class CourseRun:
             "engine": to_dict(self.cfg.engine.config) | {"name": self.cfg.engine.name},
             "stream": arguments["identity"],
         }
-        self._untrained = build(model, self.labels, self.strategy, self.seed)
+        self._untrained = build(model, self.labels.names, self.labels.stream.kind, chosen, self.seed)
         self.model = self._fresh()
         self.results: list[Result] = []
 
@@ -84,6 +86,11 @@ class CourseRun:
         """Learn every task that is left; return what was counted after each task."""
         for task in range(self._resume(), len(self.labels.stream.tasks)):
             self._learn(task)
+        if self.ranks.first:
+            counts = np.array(self.results[-1]["counts"])
+            tested = {"micro F1": micro_f1(counts), "macro F1": macro_f1(counts)}
+            write_learnt(self.folder / "model", self.model.eval(), self.course, self._model_config, self._chosen, tested)
+        self.ranks.barrier()
         return self.results
 
     def _resume(self) -> int:

@@ -73,6 +73,11 @@ class Features:
                 places = pa.ipc.open_file(source).read_all()["row"].to_numpy()
         return cls(tokens, states, _starts(tokens), pictures, places)
 
+    @classmethod
+    def of_tokens(cls, tokens: pa.Table, pictures: Floats | None, picture_of: NDArray[np.int64]) -> Features:
+        """Hold posts whose layers below are computed with those above: their token ids alone, and their pictures' states."""
+        return cls(tokens, None, _starts(tokens), pictures, picture_of)
+
     def text(self, row: int) -> Floats:
         """Return the states of a post's tokens, `[tokens, width]`."""
         if self.states is None:

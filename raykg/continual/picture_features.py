@@ -19,7 +19,10 @@ from raykg.data.errors import PictureError
 from raykg.data.pictures import picture, scaled
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
     from raykg.models.dual_stream_config import DualStreamConfig
+    from raykg.models.encoders import Encoder
 
 _ROWS = 64  # pictures of one task
 _BATCH = 16  # that are computed together
@@ -81,30 +84,43 @@ class _Encode:
         if encoder is None:
             raise ValueError("the model has no encoder of pictures")
         self.encoder, self.images = encoder, Path(images)
-        self.lower = encoder.lower.eval()
+        encoder.lower.eval()
         self.file = np.load(Path(folder) / "image.npy", mmap_mode="r+")
 
     def __call__(self, block: dict[str, NDArray[Any]]) -> dict[str, list[Any]]:
-        import torch
-
         names, rows = block["name"].tolist(), block["row"].tolist()
-        reasons = [""] * len(names)
-        for start in range(0, len(names), _BATCH):
-            pixels, kept = [], []
-            for place in range(start, min(start + _BATCH, len(names))):
-                try:
-                    pixels.append(picture(_inside(self.images, names[place]), self.encoder.pixels))
-                    kept.append(place)
-                except PictureError as error:
-                    reasons[place] = str(error)
-            if kept:
-                given = scaled(np.stack(pixels), self.encoder.mean, self.encoder.deviation)
-                with torch.inference_mode():
-                    states = self.lower(torch.from_numpy(given)).numpy()
-                for place, state in zip(kept, states, strict=True):
-                    self.file[rows[place]] = state
+        reasons = encode(self.encoder, self.images, names, lambda place, state: self.file.__setitem__(rows[place], state))
         self.file.flush()
         return {"name": names, "reason": reasons}
+
+
+def encode(encoder: Encoder, folder: Path, names: Sequence[str], keep: Callable[[int, NDArray[np.float32]], None]) -> list[str]:
+    """Compute the states of some pictures; return of each why it could not be read, "" where it could.
+
+    Args:
+        encoder: in evaluation mode.
+        folder: where the pictures are.
+        names: theirs.
+        keep: is given each one's place among the names and its states, `[patches, width]`.
+    """
+    import torch
+
+    reasons = [""] * len(names)
+    for start in range(0, len(names), _BATCH):
+        pixels, kept = [], []
+        for place in range(start, min(start + _BATCH, len(names))):
+            try:
+                pixels.append(picture(_inside(folder, names[place]), encoder.pixels))
+                kept.append(place)
+            except PictureError as error:
+                reasons[place] = str(error)
+        if kept:
+            given = scaled(np.stack(pixels), encoder.mean, encoder.deviation)
+            with torch.inference_mode():
+                states = encoder.lower(torch.from_numpy(given)).numpy()
+            for place, state in zip(kept, states, strict=True):
+                keep(place, state)
+    return reasons
 
 
 def _inside(folder: Path, name: str) -> Path:

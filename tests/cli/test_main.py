@@ -40,7 +40,21 @@ def run(capsys, *arguments: str) -> tuple[int, str, str]:
 
 
 def test_help_lists_every_command_of_the_project(capsys):
-    assert set(COMMANDS) == {"kg", "questions", "train", "evaluate", "ask", "verify", "serve", "keys", "export", "check", "list", "doctor"}
+    assert set(COMMANDS) == {
+        "kg",
+        "questions",
+        "train",
+        "construct",
+        "evaluate",
+        "ask",
+        "verify",
+        "serve",
+        "keys",
+        "export",
+        "check",
+        "list",
+        "doctor",
+    }
     for arguments in ([], ["--help"], ["-h"], ["help"]):
         code, out, _ = run(capsys, *arguments)
         assert code == 0

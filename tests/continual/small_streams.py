@@ -8,6 +8,7 @@ import numpy as np
 import pyarrow as pa
 import torch
 
+from raykg.config.choice import Chosen
 from raykg.config.load import from_dict, to_dict
 from raykg.continual.batches import Batches
 from raykg.continual.building import build
@@ -108,7 +109,9 @@ def features(stream: PostStream, folder: Path, cfg: ContinualConfig) -> None:
 
 def model_of(strategy, cfg: ContinualConfig | None = None, *, wild: bool = False) -> torch.nn.Module:
     """A model for a strategy's course; `wild`: key banks that are not zero."""
-    model = build((cfg or config()).model, strategy.course.labels, strategy, 0)
+    labels, name = strategy.course.labels, type(strategy).__module__.rpartition(".")[2]
+    chosen = Chosen("raykg.continual.strategies", name, strategy.config)
+    model = build((cfg or config()).model, labels.names, labels.stream.kind, chosen, 0)
     if wild:
         torch.manual_seed(5)
         for bank in model.streams.banks:

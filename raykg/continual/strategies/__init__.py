@@ -86,11 +86,14 @@ class Strategy(Protocol):
         self.config, self.course = config, course
         self.task = 0
 
-    def refiner(self, width: int) -> nn.Module | None:
+    @classmethod
+    def refiner(cls, config: Any, width: int, labels: int) -> nn.Module | None:  # noqa: ANN401 - each file's own Config
         """Return what changes what is read before the head reads it; it is trained and saved with the model.
 
         Args:
+            config: the strategy's.
             width: of a row's vector: of a relation its places side by side, of a sentence one word.
+            labels: how many there are.
         """
         return None
 

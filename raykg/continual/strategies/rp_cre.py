@@ -38,11 +38,12 @@ class Config:
 class RpCre(Rehearsal):
     """Rehearses, and refines vectors by prototypes."""
 
-    def refiner(self, width: int) -> nn.Module:
+    @classmethod
+    def refiner(cls, config: Config, width: int, labels: int) -> nn.Module:
         """Return the attention over prototypes, which starts without any."""
         from raykg.models.prototype_attention import PrototypeAttention
 
-        return PrototypeAttention(width, self.config.width, len(self.course.labels.names))
+        return PrototypeAttention(width, config.width, labels)
 
     def begin(self, model: DualStream) -> None:
         """Give the attention the prototypes of what is remembered."""

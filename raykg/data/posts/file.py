@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import json
 import logging
-from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -22,6 +21,7 @@ if TYPE_CHECKING:
 
 _log = logging.getLogger(__name__)
 SEARCH: dict[str, list[object]] = {"order": ["frequency", "random"]}
+_PART = 4096  # rows that are read at once
 _EXCERPT = 200  # characters of a bad row that are kept
 
 
@@ -62,9 +62,11 @@ class PostFile:
         import pyarrow as pa
 
         from raykg.data.class_incremental import class_incremental
+        from raykg.data.post_rows import parts
 
         good, bad = [], []
-        for line, row in _rows(Path(self.config.path)):
+        rows = (row for part in parts(Path(self.config.path), _PART) for row in part.read())
+        for line, row in rows:
             try:
                 good.append(_post(row, line))
             except (PostError, pa.ArrowInvalid, pa.ArrowTypeError, TypeError, KeyError) as error:
@@ -116,35 +118,3 @@ def _post(row: Any, line: int) -> Any:  # noqa: ANN401 - JSON -> a table of one 
         raise PostError("expected either a relation or tags")
     given = {"id": str(line), "split": "train", **{name: row[name] for name in POSTS.names if row.get(name) is not None}}
     return post_table({name: [value] for name, value in given.items()})
-
-
-def _rows(file: Path) -> Iterator[tuple[int, Any]]:
-    """Yield line (row, for Parquet) and content of each row; what is no JSON is its text.
-
-    Raises:
-        PostError: the file cannot be read.
-    """
-    import pyarrow as pa
-
-    try:
-        if file.suffix == ".parquet":
-            import pyarrow.parquet as pq
-
-            batches = pq.ParquetFile(file).iter_batches()
-            yield from enumerate((row for batch in batches for row in batch.to_pylist()), start=1)
-        elif file.suffix in (".jsonl", ".ndjson"):
-            with file.open(encoding="utf-8") as lines:
-                for number, line in enumerate(lines, start=1):
-                    if line.strip():
-                        yield number, _json(line)
-        else:
-            raise PostError(f"{file}: cannot tell its format, expected .jsonl or .parquet")
-    except (OSError, UnicodeDecodeError, pa.ArrowInvalid) as error:
-        raise PostError(f"{file}: cannot be read ({error})") from error
-
-
-def _json(line: str) -> Any:  # noqa: ANN401
-    try:
-        return json.loads(line)
-    except ValueError:
-        return line

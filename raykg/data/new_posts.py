@@ -1,0 +1,63 @@
+"""New posts, in which nothing is marked but what a model needs to read them: words, and for relations the two mentions.
+
+    table, lines, bad = new_posts(part, "relations")
+
+A row has `tokens` (or `text`, taken apart at its spaces), for relations `head` and `tail` (`{"start": 0, "end": 2}`, words), and if it
+likes `id` and `image`. A row that is no such post is a dead letter with its reason.
+"""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Any
+
+import pyarrow as pa
+
+from raykg.data.errors import PostError
+from raykg.data.post_table import POSTS, Kind, post_table
+
+if TYPE_CHECKING:
+    from raykg.data.post_rows import Part
+
+_EXCERPT = 200  # characters of a bad row that are kept
+
+
+def new_posts(part: Part, kind: Kind) -> tuple[pa.Table, list[int], list[dict[str, Any]]]:
+    """Return posts, the line of each, and the rows that are none (`line`, `reason`, `excerpt`).
+
+    Args:
+        part: of a file.
+        kind: what will be looked for in them.
+
+    Raises:
+        PostError: the file cannot be read.
+    """
+    good, lines, bad = [], [], []
+    for line, row in part.read():
+        try:
+            good.append(_post(row, line, kind))
+            lines.append(line)
+        except (PostError, pa.ArrowInvalid, pa.ArrowTypeError, TypeError) as error:
+            bad.append({"line": line, "reason": str(error), "excerpt": json.dumps(row, ensure_ascii=False, default=str)[:_EXCERPT]})
+    return pa.concat_tables(good).combine_chunks() if good else POSTS.empty_table(), lines, bad
+
+
+def _post(row: Any, line: int, kind: Kind) -> pa.Table:  # noqa: ANN401 - JSON
+    """Return a table of one post.
+
+    Raises:
+        PostError: the row is no post.
+    """
+    if not isinstance(row, dict):
+        raise PostError("expected an object")
+    tokens = row.get("tokens") or (row["text"].split() if isinstance(row.get("text"), str) else None)
+    if not tokens:
+        raise PostError("tokens: is missing or empty, and so is text")
+    given = {"id": str(row.get("id") or line), "split": "test", "tokens": tokens, "image": row.get("image")}
+    if kind == "relations":
+        if row.get("head") is None or row.get("tail") is None:
+            raise PostError("head, tail: are missing; the model tells the relation between two mentions")
+        given |= {"head": row["head"], "tail": row["tail"], "relation": ""}  # not known yet
+    else:
+        given |= {"tags": ["O"] * len(tokens)}
+    return post_table({name: [value] for name, value in given.items()})
