@@ -16,7 +16,8 @@ def test_it_says_which_confidence_gives_which_precision_and_whether_it_holds():
     split, confidence, right = zip(*rows, strict=True)
     calibration = Calibration(pa.table({"split": split, "kind": ["PER"] * len(rows), "confidence": confidence, "right": right}))
     about = {"kind": "entities", "model": {"image": "tiny:vit", "text": "tiny:bert", "modality": "both"}, "tasks": [["PER"]]}
-    text = card(about | {"tested": {"micro F1": 0.5}, "seed": 0, "strategy": {"name": "lmc"}, "weights": "ab" * 32}, calibration, [9])
+    told = about | {"tested": {"micro F1": 0.5}, "seed": 0, "strategy": {"name": "lmc"}, "weights": "ab" * 32}
+    text = card(told, calibration, [9])
     assert "| 0.50 | 0.500 | 17 | 0.471" in text and "| 0.90 | 0.900 | 8 | 1.000 (95 %: 0.676 to 1.000) |" in text
     assert "texts and pictures (both)" in text and "tiny:vit" in text
     none = Calibration(calibration.table.slice(0, 5))

@@ -130,6 +130,10 @@ def _post(line: str, place: str) -> dict[str, Any]:
         raise PostError(f"{place}: is no literal ({error}): {expected}") from error
     if not isinstance(found, dict) or not {"token", "h", "t", "img_id", "relation"} <= set(found):
         raise PostError(f"{place}: {expected}, found {line[:80]!r}")
+    for side in ("h", "t"):
+        span = found[side].get("pos") if isinstance(found[side], dict) else None
+        if not isinstance(span, list | tuple) or len(span) != 2 or not all(isinstance(end, int) for end in span):
+            raise PostError(f"{place}: {side}.pos ({span!r}) must be two numbers, the mention's first word and the one after its last")
     return found
 
 

@@ -39,6 +39,8 @@ def test_rows_of_a_task_are_found_in_the_whole_files(tmp_path):
         ({"train": "{'token': ['a']}"}, r"train.txt:1: expected a Python dict with token"),
         ({"train": "__import__('os').system('true')"}, r"train.txt:1: is no literal"),
         ({"train": "[" * 5000}, r"train.txt:1: is no literal"),
+        ({"train": repr(ROW | {"relation": "r", "h": {"name": "a"}})}, r"train.txt:1: h.pos \(None\) must be two numbers"),
+        ({"train": repr(ROW | {"relation": "r", "t": {"pos": [0, "1"]}})}, r"train.txt:1: t.pos \(\[0, '1'\]\) must be two numbers"),
         ({"ours_test_0": repr(ROW | {"relation": "other"})}, r"ours_test_0.txt:1: this post is not in .*test.txt"),
     ],
 )
