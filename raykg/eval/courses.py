@@ -108,9 +108,9 @@ class Comparison:
 
     def console_table(self) -> Table:
         """Return the table of all numbers for a terminal."""
-        from rich.table import Table
+        from rich.table import Column, Table
 
-        table = Table("strategy", "seeds", *(TITLES[name] for name in self.names))
+        table = Table(Column("strategy", no_wrap=True), "seeds", *(TITLES[name] for name in self.names))
         for label, runs in self.metrics.items():
             table.add_row(label, str(len(runs)), *(_cell(*self.spread(label, name)) for name in self.names))
         return table
