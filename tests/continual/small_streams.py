@@ -98,13 +98,27 @@ def features(stream: PostStream, folder: Path, cfg: ContinualConfig) -> None:
 
     if (folder / "tokens.arrow").exists():
         return
-    write_features(stream.posts, from_dict(type(cfg.model), to_dict(cfg.model) | {"frozen": False}), folder, workers=1)
+    write_features(stream.posts, from_dict(type(cfg.model), to_dict(cfg.model) | {"frozen": False, "image": None}), folder, workers=1)
     (folder / "features.json").unlink()
+    if cfg.model.image is not None:
+        _pictures(stream.posts.num_rows, folder, cfg)
     if cfg.model.frozen:
         opened = Features.open(folder)
         width = text_encoder(cfg.model.text, cfg.model.top).width
         np.lib.format.open_memmap(folder / "text.npy", mode="w+", dtype=np.float32, shape=(int(opened.starts[-1]), width)).flush()
         _Encode(str(folder), to_dict(cfg.model))({"id": np.arange(stream.posts.num_rows)})
+
+
+def _pictures(posts: int, folder: Path, cfg: ContinualConfig) -> None:
+    """Write the states of made-up pictures; every fourth post has none."""
+    from raykg.continual.building import encoder_of_images
+
+    encoder = encoder_of_images(cfg.model)
+    states = np.random.default_rng(2).normal(size=(posts, encoder.tokens, encoder.width)).astype(np.float32)
+    np.save(folder / "image.npy", states)
+    rows = np.where(np.arange(posts) % 4 == 3, -1, np.arange(posts))
+    with pa.OSFile(str(folder / "pictures.arrow"), "wb") as sink, pa.ipc.new_file(sink, pa.schema([("row", pa.int64())])) as writer:
+        writer.write_table(pa.table({"row": rows}))
 
 
 def model_of(strategy, cfg: ContinualConfig | None = None, *, wild: bool = False) -> torch.nn.Module:

@@ -167,6 +167,21 @@ def test_all_layers_may_be_trained(tmp_path):
     assert any(name.startswith("lower_text") and not torch.equal(after[name], before[name]) for name in before)
 
 
+def test_every_modality_learns_something_else_from_the_same_features(tmp_path):
+    model = {"text": "tiny:bert", "image": "tiny:vit", "top": 1, "positions": 64}
+    given, found = arguments(tmp_path, "lmc", model=model), {}
+    for modality in ("text", "image", "shuffled", "both"):
+        folder = tmp_path / modality
+        results = run_course(given | {"modality": modality, "folder": str(folder)})
+        assert len(results) == 2
+        found[modality] = weights(folder)
+        about = json.loads((folder / "model" / "model.json").read_text())
+        assert about["model"]["modality"] == modality
+    assert not any(name.startswith("streams.image.") or name.startswith("head.image") for name in found["text"])
+    assert not any(name.startswith("head.text") for name in found["image"])
+    assert len({tuple(one["head.bias"].tolist()) for one in found.values()}) == 4
+
+
 def test_the_rehearsal_after_a_task_trains_the_head_alone_or_the_layers_too(tmp_path):
     found = []
     for number, memory in enumerate(({"rehearse": 0}, {"rehearse": 2}, {"rehearse": 2, "layers": True})):

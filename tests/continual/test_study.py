@@ -2,7 +2,6 @@ import json
 
 import numpy as np
 import pytest
-from PIL import Image
 
 from raykg.config.choice import chosen
 from raykg.config.load import from_dict, to_dict
@@ -11,8 +10,6 @@ from raykg.continual.course import run_course
 from raykg.continual.study import ContinualStudy, labels_of, results
 from raykg.train.errors import StageChanged, TrainError
 from tests.continual.mnre_files import write_mnre
-from tests.continual.small_streams import relation_stream
-from tests.continual.test_course import weights
 
 
 class Told:
@@ -72,19 +69,13 @@ def test_a_study_compares_goes_on_and_takes_more_seeds(ray_session, tmp_path):
         study(tmp_path, Told()).run()
 
 
-def test_every_modality_has_its_own_rows_in_the_table(ray_session, tmp_path):
-    write_mnre(tmp_path / "mnre")
-    for place, name in enumerate(relation_stream().posts["id"].to_pylist()):
-        Image.new("RGB", (20, 20), (place * 7 % 256, 90, 40)).save(tmp_path / f"{name}.png")
-        (tmp_path / f"{name}.png").rename(tmp_path / name)
+def test_every_modality_is_a_row_and_a_folder_of_its_own(tmp_path):
     model = {"text": "tiny:bert", "image": "tiny:vit", "top": 1, "positions": 64}
-    posts = {"name": "mnre", "folder": str(tmp_path / "mnre"), "tasks": "sep2", "images": str(tmp_path)}
-    job = study(tmp_path, Told(), model=model, posts=posts, modalities=["text", "image", "shuffled", "both"], strategies=["lmc"], seeds=[0])
-    found = job.run()
-    assert list(found.comparison.courses) == ["lmc, text", "lmc, image", "lmc, shuffled", "lmc, both"]
-    assert "F1 and forgetting of each modality" in found.report.read_text()
-    finals = [tuple(weights(folder)["head.bias"].tolist()) for folder in found.models.values()]
-    assert len(set(finals)) == 4  # each learnt something else
+    job = study(tmp_path, Told(), model=model, modalities=["text", "both"], strategies=["vanilla", "lmc"])
+    assert [entry.title for entry in job.entries] == ["vanilla, text", "lmc, text", "vanilla, both", "lmc, both"]
+    given = [job._arguments(entry, 1, {"sha256": "x"}) for entry in job.entries]
+    assert [(one["modality"], one["strategy"]) for one in given] == [("text", 0), ("text", 1), ("both", 0), ("both", 1)]
+    assert "/courses/both/lmc-" in given[3]["folder"] and len({one["folder"] for one in given}) == 4
 
 
 def test_each_course_may_run_under_ray_train_with_deepspeed(ray_session, tmp_path):

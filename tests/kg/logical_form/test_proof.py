@@ -76,7 +76,7 @@ def proofs(folder, seed, forms):
 @pytest.mark.parametrize("block", range(4))
 def test_every_answer_has_a_proof_that_holds(tmp_path, block):
     proved = single = 0
-    for seed in range(block * 6, block * 6 + 6):
+    for seed in range(block * 4, block * 4 + 4):
         for graph, reference, form, result, made in proofs(tmp_path, seed, 50):
             proved += 1
             assert fault(made, graph) is None, write(form)
@@ -92,8 +92,8 @@ def test_every_answer_has_a_proof_that_holds(tmp_path, block):
                 one = prove(form, graph, int(answer))
                 assert fault(one, graph) is None
                 assert {triple.id for triple in one.triples} <= {triple.id for triple in made.triples}
-    assert proved >= 120
-    assert single >= 150
+    assert proved >= 80
+    assert single >= 100
 
 
 def mutations(data, graph, rng):
