@@ -43,7 +43,7 @@ def state(folder: Path) -> dict:
 @pytest.mark.parametrize("kind", ["relations", "entities"])
 @pytest.mark.parametrize("strategy", STRATEGIES)
 def test_every_strategy_learns_a_stream_and_goes_on_where_it_was(tmp_path, strategy, kind):
-    given = arguments(tmp_path, {"name": strategy}, kind)
+    given = arguments(tmp_path, {"name": strategy}, kind, learn={"epochs": 1})
     results = run_course(given)
     assert len(results) == 2 and np.array(results[1]["counts"]).shape[1] == 3
     assert all(np.isfinite(tensor).all() for tensor in weights(tmp_path / "course").values())
@@ -169,7 +169,7 @@ def test_all_layers_may_be_trained(tmp_path):
 
 def test_every_modality_learns_something_else_from_the_same_features(tmp_path):
     model = {"text": "tiny:bert", "image": "tiny:vit", "top": 1, "positions": 64}
-    given, found = arguments(tmp_path, "lmc", model=model), {}
+    given, found = arguments(tmp_path, "lmc", model=model, learn={"epochs": 1}), {}
     for modality in ("text", "image", "shuffled", "both"):
         folder = tmp_path / modality
         results = run_course(given | {"modality": modality, "folder": str(folder)})

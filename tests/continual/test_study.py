@@ -41,7 +41,7 @@ def study(folder, told, **more):
         "model": {"text": "tiny:bert", "top": 1, "positions": 64},
         "learn": {"epochs": 1, "batch": 16},
         "strategies": ["vanilla", "replay"],
-        "seeds": [0, 1],
+        "seeds": [0],
     }
     cfg = from_dict(ContinualConfig, settings | more)
     return ContinualStudy(cfg, told, "text: of the config\n")
@@ -51,17 +51,17 @@ def test_a_study_compares_goes_on_and_takes_more_seeds(ray_session, tmp_path):
     write_mnre(tmp_path / "mnre")
     told = Told()
     outcome = study(tmp_path, told).run()
-    assert told.ran == {"stream": True, "features": True, "courses": True} and told.counted[-1] == (8, 8)
+    assert told.ran == {"stream": True, "features": True, "courses": True} and told.counted[-1] == (4, 4)
     text = outcome.report.read_text()
-    assert "| vanilla | 2 |" in text and "| 1 | r1, r2 | 36 | 9 | 12 |" in text and "text: of the config" in text
+    assert "| vanilla | 1 |" in text and "| 1 | r1, r2 | 36 | 9 | 12 |" in text and "text: of the config" in text
     assert (outcome.folder / "plot.png").exists()
     numbers = json.loads((outcome.folder / "results.json").read_text())
-    assert set(numbers) == {"vanilla", "replay"} and set(numbers["replay"]) == {"0", "1"}
+    assert set(numbers) == {"vanilla", "replay"} and set(numbers["replay"]) == {"0"}
     again = Told()
     assert study(tmp_path, again).run().comparison.to_dict() == numbers
     assert not any(again.ran.values())
-    more = study(tmp_path, Told(), seeds=[0, 1, 2]).run().comparison.to_dict()
-    assert more["vanilla"]["1"] == numbers["vanilla"]["1"] and "2" in more["vanilla"]
+    more = study(tmp_path, Told(), seeds=[0, 1]).run().comparison.to_dict()
+    assert more["vanilla"]["0"] == numbers["vanilla"]["0"] and "1" in more["vanilla"]
     with pytest.raises(StageChanged, match="learn.epochs was 1"):
         study(tmp_path, Told(), learn={"epochs": 2, "batch": 16})
     (tmp_path / "mnre" / "test.txt").write_text("")
