@@ -57,7 +57,7 @@ def extract(learnt: LearntModel, posts: Path, folder: Path, threshold: float, wo
 
     Raises:
         PostError: the file cannot be read, or has no row.
-        LearntModelError: the model's files have been changed.
+        LearntModelError, OtherWeightsError: the model's files have been changed.
     """
     import ray.data
 
@@ -67,6 +67,7 @@ def extract(learnt: LearntModel, posts: Path, folder: Path, threshold: float, wo
     listed = [{"start": one.start, "stop": one.stop, "line": one.line} for one in parts(posts, _PART)]
     if not listed:
         raise PostError(f"{posts}: has no row")
+    learnt.check()  # here, so that what is wrong is said once and not by every process
     folder.mkdir(parents=True, exist_ok=True)
     given = {
         "model": str(learnt.folder.absolute()),

@@ -3,7 +3,7 @@
     write_features(posts, cfg, folder, workers=2, images=Path("images"))
     features = Features.open(folder)
     features.text(row)                    # [tokens, width], a view of the file
-    features.image(row)                   # [patches, width], or None: no picture, or none that can be read
+    features.pictures[features.picture_of[row]]   # [patches, width], where picture_of is not -1: no picture, or none that can be read
 
     features/
       tokens.arrow     `raykg.data.post_tokens.TOKENS`, a row for each post
@@ -88,14 +88,6 @@ class Features:
     def ids(self, row: int) -> NDArray[np.int32]:
         """Return a post's token ids, `[tokens]`."""
         found: NDArray[np.int32] = self._flat("ids")[self.starts[row] : self.starts[row + 1]]
-        return found
-
-    def image(self, row: int) -> Floats | None:
-        """Return the states of a post's picture, `[patches, width]`; None where it has none that could be read."""
-        place = int(self.picture_of[row])
-        if self.pictures is None or place < 0:
-            return None
-        found: Floats = self.pictures[place]
         return found
 
     def _flat(self, column: str) -> NDArray[np.int32]:

@@ -129,12 +129,20 @@ def grow(live: LiveGraph, extractions: pa.Table, growing: Growing) -> Growth:
 
 
 def accept(live: LiveGraph, growing: Growing) -> int:
-    """Accept every waiting proposal of a model that rests on nothing else; return how many."""
+    """Accept the waiting proposals of a model of which it is sure enough now; return how many.
+
+    Those of an earlier run with a lower threshold go on waiting.
+    """
     who = f"raykg construct: {growing.model}"
-    mine = [one for one in live.proposals("pending") if one.proposer == who]
+    mine = [one for one in live.proposals("pending") if one.proposer == who and _sure(one, growing)]
     for proposal in mine:
-        live.accept(proposal.id, who, reason=f"calibrated: confidence {growing.threshold:.3f} and above")
+        live.accept(proposal.id, who, reason=f"confidence {growing.threshold:.3f} and above")
     return len(mine)
+
+
+def _sure(proposal: Proposal, growing: Growing) -> bool:
+    found = [piece["what"] for piece in proposal.evidence]
+    return any(isinstance(one, dict) and one.get("model") == growing.model and one["confidence"] >= growing.threshold for one in found)
 
 
 def _rows(extractions: pa.Table) -> Iterator[dict[str, Any]]:
@@ -175,7 +183,7 @@ def _evidence(row: dict[str, Any], growing: Growing, candidates: dict[str, str])
     spans = {name: row[name] for name in ("head_start", "head_end", "tail_start", "tail_end") if row[name] is not None}
     told = {
         "post": row["post"], "text": row["text"][:_LONGEST], "image": row["image"], "head": row["head"], "tail": row["tail"],
-        "model": growing.model, "confidence": round(row["confidence"], 4),
+        "model": growing.model, "confidence": row["confidence"],
     }  # fmt: skip
     return {name: value for name, value in told.items() if value is not None} | spans | candidates
 

@@ -15,7 +15,7 @@ Weights are taken only where their hash, and that of the encoder below them, are
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -100,23 +100,42 @@ class LearntModel:
         """What it told of posts whose truth is known."""
         return Calibration.read(self.folder / CALIBRATION)
 
+    @property
+    def settings(self) -> DualStreamConfig:
+        """The model's settings; one that learnt with other posts' pictures reads each post with its own."""
+        cfg = from_dict(DualStreamConfig, self.about["model"])
+        return replace(cfg, modality="both") if cfg.modality == "shuffled" else cfg
+
+    def check(self) -> None:
+        """Compare the weights with what they were when the model was written.
+
+        Raises:
+            LearntModelError: the model's own have been changed.
+            OtherWeightsError: an encoder has other ones.
+        """
+        file, expected = self.folder / WEIGHTS, self.about["weights"]
+        if (found := sha256(file)) != expected:
+            raise LearntModelError(f"{file}: sha256 {found[:12]}, expected {expected[:12]}: it has been changed")
+        for reference, known in self.about["encoders"].items():
+            verified(reference, known, wheel=self.settings.wheel)
+
+    def stream(self, posts: pa.Table) -> PostStream:
+        """Return posts as a stream of the types that the model has seen."""
+        none = np.zeros(0, dtype=np.int64)
+        tasks = [StreamTask(tuple(types), none, none, none) for types in self.about["tasks"]]
+        return PostStream(posts, tasks, self.kind, self.about["none"])
+
     def reader(self) -> Reader:
         """Load the weights.
 
         Raises:
-            LearntModelError: a file is not what it was when the model was written.
-            OtherWeightsError: an encoder has other weights.
+            LearntModelError, OtherWeightsError: as `check`.
         """
-        about = self.about
-        file = self.folder / WEIGHTS
-        if (found := sha256(file)) != about["weights"]:
-            raise LearntModelError(f"{file}: sha256 {found[:12]}, expected {about['weights'][:12]}: it has been changed")
-        cfg = from_dict(DualStreamConfig, about["model"])
-        for reference, known in about["encoders"].items():
-            verified(reference, known, wheel=cfg.wheel)
+        self.check()
+        about, cfg, file = self.about, self.settings, self.folder / WEIGHTS
         settings = {key: value for key, value in about["strategy"].items() if key != "name"}
         strategy = chosen(STRATEGIES, about["strategy"]["name"], **settings)
-        model = build(cfg, _names(about), self.kind, strategy, 0)
+        model = build(cfg, Labels(self.stream(pa.table({}))).names, self.kind, strategy, 0)
         if model.lower_text is None:
             model.lower_text = encoder_of_text(cfg).lower
         _load(model, file)
@@ -144,15 +163,12 @@ class Reader:
             posts: rows of `raykg.data.post_table.POSTS`; what they say of relations and tags is not looked at.
             images: folder of their pictures; None: they are read from their text.
         """
-        about = self.learnt.about
-        none = np.zeros(0, dtype=np.int64)
-        tasks = [StreamTask(tuple(types), none, none, none) for types in about["tasks"]]
-        labels = Labels(PostStream(posts, tasks, self.learnt.kind, about["none"]))
+        labels = Labels(self.learnt.stream(posts))
         tokens = tokenise(posts, self.tokenizer, self.cfg.readout, self.cfg.positions).combine_chunks()
         states, picture_of = self._pictures(posts["image"], images)
         features = Features.of_tokens(tokens, states, picture_of)
         batches = Batches(labels, features, self.cfg)
-        found = list(told(self.model, batches, np.arange(posts.num_rows), labels.open(len(tasks) - 1)))
+        found = list(told(self.model, batches, np.arange(posts.num_rows), labels.open(len(labels.stream.tasks) - 1)))
         return found, batches.readable, picture_of >= 0
 
     def _pictures(self, names: pa.ChunkedArray, images: Path | None) -> tuple[np.ndarray | None, np.ndarray]:
@@ -231,13 +247,6 @@ def _right(labels: Labels, one: Told, types: tuple[str, ...]) -> bool:
     from raykg.eval.extraction import mentions
 
     return (one.start, one.end, one.kind) in set(mentions([labels.names[tag] for tag in labels.tags(one.row, types)]))
-
-
-def _names(about: dict[str, Any]) -> tuple[str, ...]:
-    """Return the labels, in their order."""
-    none = np.zeros(0, dtype=np.int64)
-    tasks = [StreamTask(tuple(types), none, none, none) for types in about["tasks"]]
-    return Labels(PostStream(pa.table({}), tasks, about["kind"], about["none"])).names
 
 
 def _load(model: DualStream, file: Path) -> None:

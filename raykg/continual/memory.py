@@ -42,13 +42,12 @@ class MemoryConfig:
     loss depends on most."""
 
     share: Fraction = 0.0
-    """Remembered rows that join each step, as a share of learn.batch. Few rows that join every step are soon known by heart, and the
-    rehearsal after the task then has nothing left to learn from them."""
+    """Remembered rows that join each step, as a share of learn.batch; docs/construct.md says what that costs where they are few."""
     rehearse: NonNegativeFloat = 10.0
     """Epochs over the whole memory after each task, as published: there all classes are equally frequent; 0: none."""
     layers: bool = False
-    """Whether these epochs train the streams' layers too, as published, or the head alone: few rows suffice for it to tell old classes
-    from new ones (Kang et al., ICLR 2020, arXiv 1910.09217), and spoil what the layers have learnt."""
+    """Whether these epochs train the streams' layers too, as published, or the head alone, as Kang et al. (ICLR 2020, arXiv 1910.09217)
+    retrain a classifier on balanced rows."""
 
     def __post_init__(self) -> None:
         """Refuse a budget in two measures, or in none."""

@@ -27,7 +27,7 @@ _CANDIDATES = 256  # rows of a class that are looked at: choosing among more cos
 
 
 class Rehearsal(Strategy):
-    """Lets remembered rows join every step from the second task on.
+    """Rehearses the memory after each task, and lets some of its rows join the steps of the next ones.
 
     Its config has `memory` and `unmarked`.
     """

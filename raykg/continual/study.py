@@ -57,7 +57,7 @@ class Outcome:
     folder: Path
     comparison: Comparison
     report: Path
-    models: Mapping[str, Path]  # of each strategy, with the first seed
+    models: Mapping[str, Path]  # of each strategy the learnt model, with the first seed
 
 
 @dataclass(frozen=True, slots=True)
@@ -181,7 +181,7 @@ class ContinualStudy:
         )
         write_atomically(self.folder / "report.md", text)
         write_atomically(self.folder / "results.json", json.dumps(comparison.to_dict(), indent=1) + "\n")
-        models = {entry.title: self._place(entry, self.cfg.seeds[0]) for entry in self.entries}
+        models = {entry.title: self._place(entry, self.cfg.seeds[0]) / "model" for entry in self.entries}
         return Outcome(self.folder.path, comparison, self.folder / "report.md", models)
 
     def _arguments(self, entry: Entry, seed: int, stream: Done) -> Done:

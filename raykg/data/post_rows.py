@@ -39,7 +39,7 @@ class Part:
     line: int
 
     def read(self) -> Iterator[tuple[int, Any]]:
-        """Yield line and content of each row; what is no JSON is its text.
+        """Yield line and content of each row; what is no JSON, or no UTF-8, is its text.
 
         Raises:
             PostError: the file cannot be read.
@@ -50,11 +50,11 @@ class Part:
                 return
             with self.file.open("rb") as content:
                 content.seek(self.start)
-                lines = content.read(self.stop - self.start).decode("utf-8").split("\n")
+                lines = content.read(self.stop - self.start).split(b"\n")
             for number, line in enumerate(lines, start=self.line):
                 if line.strip():
                     yield number, _json(line)
-        except (OSError, UnicodeDecodeError, pa.ArrowInvalid) as error:
+        except (OSError, pa.ArrowInvalid) as error:
             raise PostError(f"{self.file}: cannot be read ({error})") from error
 
 
@@ -106,8 +106,8 @@ def _parquet_rows(file: Path, start: int, stop: int) -> Iterator[Any]:
         before += size
 
 
-def _json(line: str) -> Any:  # noqa: ANN401
+def _json(line: bytes) -> Any:  # noqa: ANN401
     try:
-        return json.loads(line)
-    except ValueError:
-        return line
+        return json.loads(line.decode("utf-8"))
+    except ValueError:  # no JSON, or no UTF-8
+        return line.decode("utf-8", errors="replace")

@@ -20,7 +20,7 @@ def test_states_are_those_of_the_encoder_whatever_they_were_computed_beside(tmp_
         with torch.no_grad():
             expected = lower(ids, torch.ones_like(ids, dtype=torch.bool))[0].numpy()
         assert np.allclose(features.text(row), expected, atol=1e-5)
-    assert features.image(0) is None
+    assert features.pictures is None and (features.picture_of == -1).all()
 
 
 def test_without_frozen_layers_there_are_token_ids_alone(tmp_path):
