@@ -79,6 +79,8 @@ class ContinualConfig:
     modalities: tuple[Modality, ...] = ()
     """Runs every strategy once with each of these (see `model.modality`), to see what pictures add and cost; empty: as the model says."""
     seeds: tuple[NonNegativeInt, ...] = (0, 1, 2)
+    folds: NonNegativeInt = 0
+    """Deals each task's posts anew to training, validation and test: seed s tests fold s modulo this; 0: as the posts' source says."""
     side_by_side: PositiveInt = 2
     """Courses that run at a time, each in a process of one thread, where resources.workers is 1."""
     engine: Annotated[Chosen, Choice("raykg.train.engines")] = field(default_factory=lambda: chosen(ENGINES, "torch"))

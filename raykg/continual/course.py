@@ -34,6 +34,7 @@ from raykg.continual.looking import predictions
 from raykg.continual.strategies import Course, Strategy
 from raykg.continual.stream import open_stream
 from raykg.continual.task import WEIGHTS, ContinualTask, load_weights, save_weights
+from raykg.data.folds import held_out
 from raykg.eval.extraction import Ints, entity_counts, macro_f1, micro_f1, relation_counts
 from raykg.train import checkpoint
 from raykg.train.checkpoint import Position
@@ -42,7 +43,7 @@ from raykg.train.worker import own_ranks, train_task
 
 if TYPE_CHECKING:
     from raykg.continual.labels import Flags
-    from raykg.data.post_table import Rows
+    from raykg.data.post_table import PostStream, Rows
     from raykg.models.dual_stream import DualStream
     from raykg.train.ranks import Ranks
 
@@ -66,7 +67,7 @@ class CourseRun:
         self.cfg: ContinualConfig = from_dict(ContinualConfig, arguments["config"])
         self.folder, self.seed, self.ranks = Path(arguments["folder"]), int(arguments["seed"]), ranks
         self._chosen = chosen = self.cfg.strategies[arguments["strategy"]]
-        self.labels = Labels(open_stream(Path(arguments["stream"])))
+        self.labels = Labels(self._stream(Path(arguments["stream"])))
         self._model_config = model = self.cfg.modality(arguments.get("modality"))
         batches = Batches(self.labels, Features.open(Path(arguments["features"])), model)
         self.course = Course(self.labels.stream, self.labels, batches, self.seed, self.cfg.learn.batch, ranks)
@@ -92,6 +93,11 @@ class CourseRun:
             write_learnt(self.folder / "model", self.model.eval(), self.course, self._model_config, self._chosen, tested)
         self.ranks.barrier()
         return self.results
+
+    def _stream(self, folder: Path) -> PostStream:
+        """Return the posts and tasks, with folds as this seed has them."""
+        stream, folds = open_stream(folder), self.cfg.folds
+        return held_out(stream, self.seed % folds, folds, self.cfg.run.seed) if folds else stream
 
     def _resume(self) -> int:
         """Take back the newest whole task, and return how many are done."""

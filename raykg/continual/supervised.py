@@ -3,7 +3,7 @@
 Of relations it is cross-entropy. Of entities it is that of a conditional random field (`raykg.models.heads`), and there is a choice to
 make: a sentence whose task looked for places alone has its persons unmarked. `outside` teaches that they are none, which is how models
 forget them. `open` leaves it open: such a word may be of any type that has arrived and was not looked for. `teacher` takes the word of
-the model as it was before the task for those types.
+the model as it was before the task for those types; what has arrived since, which it cannot know, is left open.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 from torch.nn.functional import cross_entropy
 
-from raykg.models.heads import EntityHead
+from raykg.models.heads import SHUT, EntityHead
 
 if TYPE_CHECKING:
     from torch import nn
@@ -29,11 +29,13 @@ def row_losses(head: nn.Module, scores: Scores, batch: Batch, unmarked: Unmarked
     if not isinstance(head, EntityHead):
         return cross_entropy(scores.total, batch["labels"], reduction="none")
     tags, words = batch["labels"], batch["words"]
-    if unmarked == "teacher" and taught is not None:
-        tags = told(head, taught, batch)
-    if unmarked != "open":
+    if unmarked == "open":
+        return head.loss(scores.total, tags, words, allowed(batch))
+    if unmarked == "outside" or taught is None:
         return head.loss(scores.total, tags, words)
-    return head.loss(scores.total, tags, words, allowed(batch))
+    tags = told(head, taught, batch)
+    learnt = taught.total.gt(SHUT / 2).flatten(0, -2).any(0)  # what the teacher knows; the rest is shut out
+    return head.loss(scores.total, tags, words, allowed({**batch, "labels": tags, "known": batch["known"] | learnt}))
 
 
 def allowed(batch: Batch) -> Tensor:

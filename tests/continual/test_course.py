@@ -192,3 +192,13 @@ def test_the_rehearsal_after_a_task_trains_the_head_alone_or_the_layers_too(tmp_
     for name, tensor in without.items():
         assert torch.equal(head[name], tensor) is not name.startswith("head."), name
     assert any(not torch.equal(layers[name], tensor) for name, tensor in without.items() if name.startswith("streams."))
+
+
+def test_with_folds_each_seed_tests_other_rows(tmp_path):
+    given = arguments(tmp_path, "vanilla", folds=3)
+    courses = [CourseRun(given | {"seed": seed}, Ranks()) for seed in (0, 1, 3)]
+    tests = [set(course.course.stream.tasks[-1].test.tolist()) for course in courses]
+    assert not tests[0] & tests[1] and tests[0] == tests[2]  # fold 0, 1, and 0 again
+    for course, test in zip(courses, tests, strict=True):
+        assert not test & {row for task in course.course.stream.tasks for row in (*task.train.tolist(), *task.validation.tolist())}
+    assert len(run_course(given | {"seed": 1})) == 2

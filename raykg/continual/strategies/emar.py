@@ -34,7 +34,7 @@ class Config:
     """Its layers learn in the rehearsal: that is where it reconsolidates."""
     weight: NonNegativeFloat = 1.0
     temperature: PositiveFloat = 0.1
-    unmarked: Unmarked = "outside"
+    unmarked: Unmarked = "open"
     """How a word is taken that its sentence's task did not look through for a type; entities alone."""
 
 

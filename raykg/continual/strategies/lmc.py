@@ -43,7 +43,7 @@ class Config:
     """Weight of attention distillation; the paper has 1 for relations and 0.1 for entities."""
     pool: Literal["queries", "heads", "both"] = "queries"
     """What attention is added up over before it is compared."""
-    unmarked: Unmarked = "outside"
+    unmarked: Unmarked = "open"
     """How a word is taken that its sentence's task did not look through for a type; entities alone."""
     compat: Literal["none", "reference"] = "none"
 

@@ -18,7 +18,7 @@ class Config:
     """The memory, and how much of it a step sees."""
 
     memory: MemoryConfig = field(default_factory=MemoryConfig)
-    unmarked: Unmarked = "outside"
+    unmarked: Unmarked = "open"
     """How a word is taken that its sentence's task did not look through for a type; entities alone."""
 
 

@@ -31,7 +31,7 @@ class Config:
     memory: MemoryConfig = field(default_factory=lambda: MemoryConfig(choose="kmeans"))
     width: PositiveInt = 128
     """Of queries, keys and values."""
-    unmarked: Unmarked = "outside"
+    unmarked: Unmarked = "open"
     """How a word is taken that its sentence's task did not look through for a type; entities alone."""
 
 
