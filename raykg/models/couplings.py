@@ -81,7 +81,8 @@ class Seen(NamedTuple):
 
     Attributes:
         text: states of the tokens that are read, `[batch, places, width]`.
-        image: states of the picture's tokens, `[batch, patches, width]`; None without pictures.
+        image: state of the picture's class token, `[batch, 1, width]`, or of all its tokens where something else looks at them too,
+            `[batch, patches, width]`, that one first; None without pictures.
         text_attention: of each layer, `[batch, heads, queries, keys]`.
         image_attention: the same of pictures; none without pictures.
         text_queries: which queries of each layer are real, `[batch, queries]`.

@@ -105,7 +105,8 @@ class Streams(nn.Module):
         image_maps: list[Tensor] = []
         asked: list[Tensor] = []
         stops = batch.get("stops")
-        early = stops is None and self.look is None and self.keys != "reference"  # whether the last layer may leave the other tokens out
+        alone = self.look is None and self.keys != "reference"  # whether the last layer may leave tokens out that no head reads
+        early = alone and stops is None
         for number, layer in enumerate(self.text):
             before = None
             if self.before and image is not None and there is not None:
@@ -116,7 +117,8 @@ class Streams(nn.Module):
             asked.append(batch["words"] if last and early else mask)
             if image is not None:
                 whole = torch.ones(image.shape[:2], dtype=torch.bool, device=image.device)
-                image, attention = self.image[number](image, whole, scores=self._scores(number, IMAGE))
+                first = torch.zeros((len(image), 1), dtype=torch.long, device=image.device) if last and alone else None
+                image, attention = self.image[number](image, whole, scores=self._scores(number, IMAGE), read=first)
                 image_maps.append(attention)
         if self.look is not None and image is not None:
             text = self.look(text, image, batch["present"])

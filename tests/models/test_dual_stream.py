@@ -33,7 +33,7 @@ def batch(rows=3, tokens=7, image=True):
 @pytest.mark.parametrize("fusion", ["hand_in_hand", "apart", "prefix", "cross"])
 def test_every_way_to_couple_gives_states_and_attention(fusion):
     seen = streams(fusion=fusion)(batch())
-    assert seen.text.shape == (3, 2, 32) and seen.image.shape == (3, 17, 32)
+    assert seen.text.shape == (3, 2, 32) and seen.image.shape == (3, 17 if fusion == "cross" else 1, 32)
     assert len(seen.text_attention) == len(seen.image_attention) == 2
     for attention, queries in zip(seen.text_attention, seen.text_queries, strict=True):
         assert attention.shape[2] == queries.shape[1]
@@ -49,6 +49,16 @@ def test_spans_are_read_as_the_means_of_their_tokens(keys):
     expected = torch.stack([torch.stack([row[start:stop].mean(0) for start, stop in some]) for row, some in zip(whole, spans, strict=True)])
     assert torch.allclose(seen.text, expected, atol=1e-5)
     assert seen.text_attention[-1].shape[2] == 7 and torch.equal(seen.text_queries[-1], given["mask"])
+
+
+def test_the_pictures_class_token_is_what_it_is_among_all_of_them():
+    made, given = streams(keys="own"), batch()
+    whole = given["image"]
+    for layer in made.image:
+        whole, attention = layer(whole, torch.ones(3, 17, dtype=torch.bool))
+    seen = made(given)
+    assert torch.allclose(seen.image, made.after_image(whole)[:, :1], atol=1e-5)
+    assert torch.allclose(seen.image_attention[-1], attention[:, :, :1], atol=1e-6)
 
 
 @pytest.mark.parametrize(("fusion", "looks"), [("hand_in_hand", False), ("apart", False), ("prefix", True), ("cross", True)])
@@ -72,7 +82,7 @@ def test_streams_whose_shapes_differ_get_new_layers_and_an_entry():
     cfg = DualStreamConfig(text="tiny:bert", image="tiny:vit", top=1)
     image = vision_transformer("tiny:vit", 2)  # two layers for a top of one
     other = Streams(cfg, text_encoder("tiny:bert", 1), image)
-    assert isinstance(other.entry, PictureEntry) and other(batch()).image.shape == (3, 18, 32)
+    assert isinstance(other.entry, PictureEntry) and other.entry(batch()["image"]).shape == (3, 18, 32)
 
 
 def test_hooks_hang_between_streams_and_head_and_lower_layers_run_where_they_are_trained():
