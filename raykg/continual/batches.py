@@ -12,15 +12,17 @@ Rows that cannot be read (a mention was cut off) are left out of every batch; th
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from raykg.continual.features import Features
 from raykg.continual.labels import Flags, Labels
+from raykg.continual.picture_stream import PictureStream
 from raykg.data.order import permute
 from raykg.data.post_table import Rows
 
@@ -28,6 +30,7 @@ if TYPE_CHECKING:
     from raykg.models.dual_stream_config import DualStreamConfig
 
 Batch = dict[str, Tensor]
+Shown = NDArray[np.uint8] | None
 
 
 class Batches:
@@ -60,7 +63,16 @@ class Batches:
         """Return the rows that can be read."""
         return rows[self.readable[rows]]
 
-    def batch(self, rows: Rows, open_: Flags, types: Sequence[Sequence[str]], remembered: Flags | None = None) -> Batch:
+    def ahead(self, groups: Iterable[Rows]) -> Iterator[Shown]:
+        """Yield what is shown of one group of rows after another, for `batch`: decoded ahead of time, or None where nothing has to be."""
+        if not isinstance(self._pictures, PictureStream):
+            yield from (None for _ in groups)
+            return
+        yield from self._pictures.ahead(self._picture_of[rows] for rows in groups)
+
+    def batch(
+        self, rows: Rows, open_: Flags, types: Sequence[Sequence[str]], remembered: Flags | None = None, shown: Shown = None
+    ) -> Batch:
         """Return a batch.
 
         Args:
@@ -68,6 +80,7 @@ class Batches:
             open_: which labels have arrived, `[labels]`.
             types: of each row, the types it was looked through for.
             remembered: which rows come from the memory; none by default.
+            shown: the rows' pictures, where `ahead` has decoded them already.
         """
         sizes = self.weights(rows)
         longest = int(sizes.max())
@@ -84,7 +97,7 @@ class Batches:
                 states[place, : sizes[place]] = features.text(row)
             given = torch.from_numpy(states)
         read, words = self._reads(rows, self._read)
-        pictures = self._images(rows)
+        pictures = self._images(rows, shown)
         known = np.stack([self.labels.of(some) for some in types])
         from_memory = np.zeros(len(rows), dtype=np.bool_) if remembered is None else remembered
         classes = np.full(len(rows), -1, dtype=np.int64)
@@ -108,12 +121,15 @@ class Batches:
         """Whether batches have pictures."""
         return self._pictures is not None
 
-    def _images(self, rows: Rows) -> Batch:
-        """Return the states of the rows' pictures, and which rows have one; nothing in a stream without pictures."""
+    def _images(self, rows: Rows, shown: Shown) -> Batch:
+        """Return the states of the rows' pictures, or their pixels, and which rows have one; nothing in a stream without pictures."""
         if self._pictures is None:
             return {}
         places = self._picture_of[rows]
         present = places >= 0
+        if isinstance(self._pictures, PictureStream):
+            pixels = self._pictures.take(places) if shown is None else shown
+            return {"image": torch.from_numpy(np.ascontiguousarray(pixels)), "present": torch.from_numpy(present)}
         states = np.zeros((len(rows), *self._pictures.shape[1:]), dtype=np.float32)
         states[present] = self._pictures[places[present]]
         return {"image": torch.from_numpy(states), "present": torch.from_numpy(present)}

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import torch
 
-from raykg.models.dual_stream import DualStream, Streams, set_dropout
+from raykg.models.dual_stream import DualStream, PictureBelow, Streams, set_dropout
 from raykg.models.encoders.text import text_encoder
 from raykg.models.errors import EncoderError
 from raykg.models.heads import EntityHead, RelationHead
@@ -54,9 +54,11 @@ def build(cfg: DualStreamConfig, names: Sequence[str], kind: Kind, strategy: Cho
             head = EntityHead(text.width, cfg.positions, names, image=pictures, dropout=cfg.dropout)
         refine = strategy.method().refiner(strategy.config, text.width * places, len(names))
         lower_text = None if cfg.frozen else text.lower
-        if lower_text is not None:
-            set_dropout(lower_text, cfg.dropout)
-        return DualStream(streams, head, lower_text, refine)
+        lower_image = None if cfg.frozen or image is None else PictureBelow(image)
+        for lower in (lower_text, lower_image):
+            if lower is not None:
+                set_dropout(lower, cfg.dropout)
+        return DualStream(streams, head, lower_text, refine, lower_image)
 
 
 def set_rates(model: DualStream, head_rate: float) -> None:

@@ -9,11 +9,12 @@
       tokens.arrow     `raykg.data.post_tokens.TOKENS`, a row for each post
       text.npy         states of all tokens of all posts, one below another, float32 [tokens of all, width]
       image.npy        states of all pictures, float32 [pictures, patches, width]; only where there are pictures
-      pictures.arrow   of each post the row in image.npy, -1 where it has no picture that could be read
+      names.arrow      the pictures' names, in its place, where the layers that would give these states are trained
+      pictures.arrow   of each post the row in either, -1 where it has no picture that could be read
       left-out.jsonl   pictures that are missing or broken, with the reason
       features.json    sizes and identity; written last
 
-With `model.frozen` off there are no states: batches hold token ids.
+With `model.frozen` off there are no states: batches hold token ids, and pictures' pixels, which are read when they are shown.
 """
 
 from __future__ import annotations
@@ -27,6 +28,7 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
+from raykg.continual.picture_stream import PictureStream
 from raykg.data.post_tokens import lengths, tokenise
 from raykg.kg.store import write_atomically
 
@@ -48,14 +50,14 @@ class Features:
         tokens: a row for each post.
         states: `[tokens of all posts, width]`, or None where the layers below are trained too.
         starts: where each post's states begin, `[posts + 1]`.
-        pictures: `[pictures, patches, width]`, or None where there are none.
+        pictures: `[pictures, patches, width]`; or what reads them; None where there are none.
         picture_of: each post's row in `pictures`, -1: it has none, `[posts]`.
     """
 
     tokens: pa.Table
     states: Floats | None
     starts: NDArray[np.int64]
-    pictures: Floats | None
+    pictures: Floats | PictureStream | None
     picture_of: NDArray[np.int64]
 
     @classmethod
@@ -66,16 +68,18 @@ class Features:
         text = folder / "text.npy"
         states = np.load(text, mmap_mode="r") if text.exists() else None
         places = np.full(tokens.num_rows, -1, dtype=np.int64)
-        pictures = None
+        pictures: Floats | PictureStream | None = None
         if (folder / _PICTURES).exists():
-            pictures = np.load(folder / "image.npy", mmap_mode="r")
+            pictures = PictureStream.open(folder)
+            if pictures is None:
+                pictures = np.load(folder / "image.npy", mmap_mode="r")
             with pa.memory_map(str(folder / _PICTURES)) as source:
                 places = pa.ipc.open_file(source).read_all()["row"].to_numpy()
         return cls(tokens, states, _starts(tokens), pictures, places)
 
     @classmethod
-    def of_tokens(cls, tokens: pa.Table, pictures: Floats | None, picture_of: NDArray[np.int64]) -> Features:
-        """Hold posts whose layers below are computed with those above: their token ids alone, and their pictures' states."""
+    def of_tokens(cls, tokens: pa.Table, pictures: Floats | PictureStream | None, picture_of: NDArray[np.int64]) -> Features:
+        """Hold posts whose layers below are computed with those above: their token ids alone, and their pictures."""
         return cls(tokens, None, _starts(tokens), pictures, picture_of)
 
     def text(self, row: int) -> Floats:
@@ -123,10 +127,10 @@ def write_features(posts: pa.Table, cfg: DualStreamConfig, folder: Path, workers
     sizes["unreadable"] = tokens.num_rows - sum(tokens["readable"].to_pylist())
     if cfg.frozen:
         _write_states(tokens.num_rows, sizes["tokens"], cfg, folder, workers)
-        if cfg.image is not None:
-            from raykg.continual.picture_features import write_pictures
+    if cfg.image is not None:
+        from raykg.continual.picture_features import write_pictures
 
-            sizes |= write_pictures(posts["image"], cfg, folder, workers, images)
+        sizes |= write_pictures(posts["image"], cfg, folder, workers, images)
     write_atomically(done, json.dumps(sizes) + "\n")
     return sizes
 

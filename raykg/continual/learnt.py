@@ -32,6 +32,7 @@ from raykg.continual.continual_config import STRATEGIES
 from raykg.continual.features import Features
 from raykg.continual.labels import Labels
 from raykg.continual.picture_features import encode
+from raykg.continual.picture_stream import PictureStream, unreadable
 from raykg.continual.telling import Told, told
 from raykg.data.post_table import PostStream, StreamTask
 from raykg.data.post_tokens import tokenise
@@ -171,19 +172,26 @@ class Reader:
         found = list(told(self.model, batches, np.arange(posts.num_rows), labels.open(len(labels.stream.tasks) - 1)))
         return found, batches.readable, picture_of >= 0
 
-    def _pictures(self, names: pa.ChunkedArray, images: Path | None) -> tuple[np.ndarray | None, np.ndarray]:
-        """Return the states of the pictures that could be read, `[pictures, patches, width]`, and each post's row in them, -1: none."""
+    def _pictures(self, names: pa.ChunkedArray, images: Path | None) -> tuple[np.ndarray | PictureStream | None, np.ndarray]:
+        """Return the states of the pictures that could be read, or what reads them, and each post's row in them, -1: none."""
         none = np.full(len(names), -1, dtype=np.int64)
         if self.encoder is None:
             return None, none
         unique = pc.unique(pc.drop_null(names))
-        states = np.zeros((max(1, len(unique)), self.encoder.tokens, self.encoder.width), dtype=np.float32)
+        found: np.ndarray | PictureStream
+        if self.model.lower_image is None:
+            found = states = np.zeros((max(1, len(unique)), self.encoder.tokens, self.encoder.width), dtype=np.float32)
+        else:
+            found = PictureStream(images or self.learnt.folder, unique, self.encoder.pixels)
         if images is None or not len(unique):
-            return states, none
-        reasons = encode(self.encoder, images, unique.to_pylist(), states.__setitem__)
+            return found, none
+        if isinstance(found, PictureStream):
+            reasons = unreadable(images, self.encoder.pixels, {"name": unique.to_numpy(zero_copy_only=False)})["reason"]
+        else:
+            reasons = encode(self.encoder, images, unique.to_pylist(), states.__setitem__)
         rows = pa.array([None if reason else row for row, reason in enumerate(reasons)], pa.int64())
         place = pc.index_in(names, value_set=unique).combine_chunks()
-        return states, pc.fill_null(rows.take(place), -1).to_numpy()
+        return found, pc.fill_null(rows.take(place), -1).to_numpy()
 
 
 def write_learnt(folder: Path, model: DualStream, course: Course, cfg: DualStreamConfig, strategy: Chosen, tested: dict[str, Any]) -> None:

@@ -15,7 +15,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from raykg.continual.batches import Batch, moved
+from raykg.continual.batches import Batch, Shown, moved
 from raykg.continual.supervised import row_losses
 from raykg.data.order import permute
 from raykg.models.heads import EntityHead
@@ -51,9 +51,9 @@ def look(model: DualStream, strategy: Strategy, rows: Rows, *, gradients: bool =
     open_ = course.labels.open(strategy.task)
     vectors: list[Tensor] = [torch.empty(0)] * len(rows)
     losses, found = torch.zeros(len(rows)), [torch.empty(0)] * len(rows)
-    for places in _alike(course, rows):
+    for places, shown in _alike(course, rows):
         some = rows[places]
-        batch = moved(course.batches.batch(some, open_, strategy.types_of(some)), device)
+        batch = moved(course.batches.batch(some, open_, strategy.types_of(some), shown=shown), device)
         with torch.no_grad():
             seen = model.see(batch)
         with torch.set_grad_enabled(gradients):
@@ -115,9 +115,9 @@ def predictions(model: DualStream, course: Course, rows: Rows, open_: Flags) -> 
     found: list[list[int]] = [[0] if course.labels.relations else [] for _ in rows]
     device = next(model.parameters()).device
     readable = np.flatnonzero(course.batches.readable[rows])
-    for places in _alike(course, rows[readable]):
+    for places, shown in _alike(course, rows[readable]):
         some = rows[readable[places]]
-        batch = moved(course.batches.batch(some, open_, [()] * len(some)), device)
+        batch = moved(course.batches.batch(some, open_, [()] * len(some), shown=shown), device)
         _, scores = model(batch)
         if isinstance(model.head, EntityHead):
             best = model.head.best(scores.total, batch["words"])
@@ -128,11 +128,11 @@ def predictions(model: DualStream, course: Course, rows: Rows, open_: Flags) -> 
     return found
 
 
-def _alike(course: Course, rows: Rows) -> Iterator[np.ndarray]:
-    """Yield places of rows in batches of like length."""
+def _alike(course: Course, rows: Rows) -> Iterator[tuple[np.ndarray, Shown]]:
+    """Yield places of rows in batches of like length, and their pictures where they are decoded on the way."""
     order = np.argsort(course.batches.weights(rows), kind="stable")
-    for start in range(0, len(order), _ROWS):
-        yield order[start : start + _ROWS]
+    groups = [order[start : start + _ROWS] for start in range(0, len(order), _ROWS)]
+    yield from zip(groups, course.batches.ahead(rows[group] for group in groups), strict=True)
 
 
 def _weighed(head: Any, seen: Seen, batch: Batch) -> Tensor:  # noqa: ANN401 - a module's part has no type

@@ -1,5 +1,8 @@
 """What a picture encoder makes of posts' pictures: computed once with Ray Data, on as many processes as there are workers.
 
+Where the encoder is trained from its first layer on nothing can be computed beforehand; each picture is then looked at once, and
+`raykg.continual.picture_stream` reads it when it is shown.
+
 Each picture is computed once, however many posts show it. One that is missing or broken is left out, counted and written down with the
 reason; its posts are learnt from their text alone. Nothing stands for a picture that is not there.
 """
@@ -7,6 +10,7 @@ reason; its posts are learnt from their text alone. Nothing stands for a picture
 from __future__ import annotations
 
 import json
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -15,6 +19,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
+from raykg.continual.picture_stream import PictureStream, inside, unreadable
 from raykg.data.errors import PictureError
 from raykg.data.pictures import picture, scaled
 
@@ -29,7 +34,7 @@ _BATCH = 16  # that are computed together
 
 
 def write_pictures(names: pa.ChunkedArray, cfg: DualStreamConfig, folder: Path, workers: int, images: Path | None) -> dict[str, int]:
-    """Write `image.npy`, `pictures.arrow` and `left-out.jsonl`; return how many pictures there are and how many were left out.
+    """Write `image.npy` or `names.arrow`, `pictures.arrow` and `left-out.jsonl`; return how many pictures there are and were left out.
 
     Args:
         names: of each post's picture, null where it has none.
@@ -47,17 +52,23 @@ def write_pictures(names: pa.ChunkedArray, cfg: DualStreamConfig, folder: Path, 
     encoder = encoder_of_images(cfg)
     if encoder is None:
         raise ValueError("write_pictures: the model has no encoder of pictures")
-    shape = (max(1, len(unique)), encoder.tokens, encoder.width)
-    np.lib.format.open_memmap(folder / "image.npy", mode="w+", dtype=np.float32, shape=shape).flush()
+    if cfg.frozen:
+        shape = (max(1, len(unique)), encoder.tokens, encoder.width)
+        np.lib.format.open_memmap(folder / "image.npy", mode="w+", dtype=np.float32, shape=shape).flush()
+    else:
+        PictureStream(images or folder, unique, encoder.pixels).write(folder)
     reasons: dict[str, str] = {}
     if images is None:
         reasons = dict.fromkeys(unique.to_pylist(), "there is no folder of pictures")
     elif len(unique):
-        given = {"folder": str(folder), "model": to_dict(cfg), "images": str(images.absolute())}
         table = pa.table({"row": np.arange(len(unique)), "name": unique})
         blocks = max(1, -(-len(unique) // _ROWS))
         listed, workers = ray.data.from_arrow(table).repartition(blocks), min(workers, blocks)
-        done = listed.map_batches(_Encode, fn_constructor_kwargs=given, batch_size=None, concurrency=workers, num_cpus=1)
+        if cfg.frozen:
+            given = {"folder": str(folder), "model": to_dict(cfg), "images": str(images.absolute())}
+            done = listed.map_batches(_Encode, fn_constructor_kwargs=given, batch_size=None, concurrency=workers, num_cpus=1)
+        else:
+            done = listed.map_batches(partial(unreadable, images.absolute(), encoder.pixels), batch_size=None, num_cpus=1)
         reasons = {row["name"]: row["reason"] for row in done.take_all() if row["reason"]}
     good = pa.array([None if name in reasons else row for row, name in enumerate(unique.to_pylist())], pa.int64())
     place = pc.index_in(names, value_set=unique)
@@ -110,7 +121,7 @@ def encode(encoder: Encoder, folder: Path, names: Sequence[str], keep: Callable[
         pixels, kept = [], []
         for place in range(start, min(start + _BATCH, len(names))):
             try:
-                pixels.append(picture(_inside(folder, names[place]), encoder.pixels))
+                pixels.append(picture(inside(folder, names[place]), encoder.pixels))
                 kept.append(place)
             except PictureError as error:
                 reasons[place] = str(error)
@@ -121,15 +132,3 @@ def encode(encoder: Encoder, folder: Path, names: Sequence[str], keep: Callable[
             for place, state in zip(kept, states, strict=True):
                 keep(place, state)
     return reasons
-
-
-def _inside(folder: Path, name: str) -> Path:
-    """Return the file of a name, which must stay in the folder.
-
-    Raises:
-        PictureError: it leads out.
-    """
-    file = folder / name
-    if not file.resolve().is_relative_to(folder.resolve()):
-        raise PictureError("its name leads out of the folder of pictures")
-    return file

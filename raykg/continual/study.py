@@ -213,6 +213,8 @@ class ContinualStudy:
         import ray
 
         cpus = int(ray.cluster_resources().get("CPU", 1))  # type: ignore[no-untyped-call]
+        if self.cfg.model.image is not None and not self.cfg.model.frozen:
+            cpus -= self.cfg.side_by_side  # of each course, one for the task that decodes its pictures
         share = {"cpus_per_worker": max(1, cpus // self.cfg.side_by_side), "threads": self.cfg.resources.threads or 1}
         return from_dict(ResourcesConfig, to_dict(self.cfg.resources) | share)
 

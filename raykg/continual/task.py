@@ -14,7 +14,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from raykg.continual.batches import Batch, moved
+from raykg.continual.batches import Batch, Shown, moved
 from raykg.continual.strategies import Pass
 from raykg.continual.supervised import row_losses
 from raykg.data.order import Order, dealt
@@ -74,8 +74,9 @@ class ContinualTask:
 
     def batches(self, start_step: int, stop_step: int) -> Iterator[Step]:
         """Yield this worker's share of the steps."""
-        for number in range(start_step, stop_step):
-            yield self._step(number)
+        steps = range(start_step, stop_step)
+        for number, shown in zip(steps, self._course.batches.ahead(self._rows_of(number)[0] for number in steps), strict=True):
+            yield self._step(number, shown)
 
     def filler(self) -> Batch:
         """Return a row that carries no loss."""
@@ -112,17 +113,22 @@ class ContinualTask:
             found: tuple[Seen, Any] = self._teacher({**batch, "open": torch.from_numpy(self._taught).to(self._course.ranks.device)})
         return found
 
-    def _step(self, number: int) -> Step:
+    def _step(self, number: int, shown: Shown) -> Step:
+        rows, remembered = self._rows_of(number)
+        weights = self._course.batches.weights(rows)
+        parts = self._parts(weights)
+        made = [self._batch(rows[part], remembered[part], None if shown is None else shown[part]) for part in parts]
+        return Step(made, answer_tokens=len(rows), rows=len(rows), tokens=int(weights.sum()))
+
+    def _rows_of(self, number: int) -> tuple[Rows, Flags]:
+        """Return this worker's rows of a step, and which of them are remembered ones."""
         course, ranks = self._course, self._course.ranks
         fresh = self._rows[self._order.row_ids(number)]
         kept = fresh[:0] if self._alone else self._strategy.remembered(number)
         rows = np.concatenate([fresh, kept])
         remembered = np.arange(len(rows)) >= (0 if self._alone else len(fresh))
-        weights = course.batches.weights(rows)
-        mine = dealt(weights, ranks.rank, ranks.world)
-        parts = [mine[part] for part in self._parts(weights[mine])]
-        tokens = int(weights[mine].sum())
-        return Step([self._batch(rows[part], remembered[part]) for part in parts], answer_tokens=len(mine), rows=len(mine), tokens=tokens)
+        mine = dealt(course.batches.weights(rows), ranks.rank, ranks.world)
+        return rows[mine], remembered[mine]
 
     def _parts(self, weights: NDArray[np.int64]) -> list[NDArray[np.int64]]:
         """Return the places of the rows that are computed together: those of like length, which saves padding.
@@ -134,8 +140,8 @@ class ContinualTask:
         order = np.argsort(-weights, kind="stable")
         return [order[start : start + self._micro_batch] for start in range(0, len(order), self._micro_batch)]
 
-    def _batch(self, rows: Rows, remembered: Flags) -> Batch:
-        return self._course.batches.batch(rows, self._open, self._strategy.types_of(rows), remembered)
+    def _batch(self, rows: Rows, remembered: Flags, shown: Shown = None) -> Batch:
+        return self._course.batches.batch(rows, self._open, self._strategy.types_of(rows), remembered, shown)
 
 
 def save_weights(model: nn.Module, file: Path) -> None:

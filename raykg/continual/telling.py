@@ -62,9 +62,9 @@ def told(model: DualStream, batches: Batches, rows: Rows, open_: Flags) -> Itera
     names = batches.labels.names
     rows = batches.usable(rows)
     order = rows[np.argsort(batches.weights(rows), kind="stable")]
-    for start in range(0, len(order), _ROWS):
-        some = order[start : start + _ROWS]
-        batch = moved(batches.batch(some, open_, [()] * len(some)), device)
+    groups = [order[start : start + _ROWS] for start in range(0, len(order), _ROWS)]
+    for some, shown in zip(groups, batches.ahead(groups), strict=True):
+        batch = moved(batches.batch(some, open_, [()] * len(some), shown=shown), device)
         _, scores = model(batch)
         if isinstance(model.head, EntityHead):
             yield from _mentions(model.head, scores.total, batch["words"], some.tolist(), names)

@@ -17,7 +17,7 @@ What a batch holds (`raykg.continual.batches` makes them):
 | `read`     | `[batch, places]`            | the tokens that the head reads                                      |
 | `words`    | `[batch, places]`            | which of these places are real                                      |
 | `stops`    | `[batch, places]`            | where each ends that is read as the mean of several tokens          |
-| `image`    | `[batch, patches, width]`    | states of the layers below                                          |
+| `image`    | `[batch, patches, width]`    | states of the layers below; or `[batch, size, size, 3]`, bytes      |
 | `present`  | `[batch]`                    | which rows have a picture                                           |
 | `open`     | `[labels]`                   | which labels have arrived                                           |
 """
@@ -58,6 +58,33 @@ class PictureEntry(nn.Module):
         tokens = self.norm(self.project(states))
         first = self.first.expand(len(tokens), 1, -1)
         return torch.cat([first, tokens], dim=1) + self.places
+
+
+class PictureBelow(nn.Module):
+    """The layers of a picture encoder below the coupled ones, from bytes on; what it normalises by stays as it was pretrained."""
+
+    mean: Tensor
+    deviation: Tensor
+
+    def __init__(self, encoder: Encoder) -> None:
+        super().__init__()
+        self.lower = encoder.lower
+        self.register_buffer("mean", torch.tensor(encoder.mean), persistent=False)
+        self.register_buffer("deviation", torch.tensor(encoder.deviation), persistent=False)
+
+    def forward(self, pixels: Tensor) -> Tensor:
+        """Return `[batch, patches, width]` of pictures, `[batch, size, size, 3]`."""
+        scaled = (pixels.to(self.mean.dtype) / 255.0 - self.mean) / self.deviation
+        found: Tensor = self.lower(scaled.permute(0, 3, 1, 2).contiguous())
+        return found
+
+    def train(self, mode: bool = True) -> PictureBelow:
+        """Set the mode of all but batch normalisation: its statistics would depend on how rows are dealt to workers."""
+        super().train(mode)
+        for part in self.modules():
+            if isinstance(part, nn.BatchNorm2d):
+                part.eval()
+        return self
 
 
 class Streams(nn.Module):
@@ -141,20 +168,30 @@ class DualStream(nn.Module):
 
     Attributes:
         lower_text: None where batches hold the states that it would give.
+        lower_image: the same of pictures.
         streams: the trained layers.
         refine: changes what is read before the head reads it; None: nothing does.
         head: turns what the streams see into scores.
     """
 
-    def __init__(self, streams: Streams, head: nn.Module, lower_text: nn.Module | None = None, refine: nn.Module | None = None) -> None:
+    def __init__(
+        self,
+        streams: Streams,
+        head: nn.Module,
+        lower_text: nn.Module | None = None,
+        refine: nn.Module | None = None,
+        lower_image: nn.Module | None = None,
+    ) -> None:
         super().__init__()
-        self.lower_text = lower_text
+        self.lower_text, self.lower_image = lower_text, lower_image
         self.streams, self.refine, self.head = streams, refine, head
 
     def see(self, batch: Batch) -> Seen:
-        """Return what the streams make of a batch, running the layers below where the batch holds token ids."""
+        """Return what the streams make of a batch, running the layers below where the batch holds token ids or bytes."""
         if self.lower_text is not None:
             batch = {**batch, "text": self.lower_text(batch["text"], batch["mask"])}
+        if self.lower_image is not None and "image" in batch:
+            batch = {**batch, "image": self.lower_image(batch["image"])}
         seen: Seen = self.streams(batch)
         return seen if self.refine is None else seen._replace(text=self.refine(seen.text))
 

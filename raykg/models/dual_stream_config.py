@@ -29,7 +29,8 @@ class DualStreamConfig:
     top: PositiveInt = 2
     """Last layers of each stream; they are trained, and coupled. The paper's are 3 of 12."""
     frozen: bool = True
-    """Leave the layers below as they are and compute their states once; otherwise all of it is trained."""
+    """Leave the layers below as they are and compute their states once; otherwise all of it is trained, and pictures are decoded beside
+    the training."""
     fusion: Literal["hand_in_hand", "apart", "prefix", "cross"] = "hand_in_hand"
     """How the streams are coupled; see `raykg.models.couplings`."""
     keys: Literal["added", "shared", "own", "reference"] = "added"
@@ -50,5 +51,3 @@ class DualStreamConfig:
             raise ValueError(f"fusion ({self.fusion}) needs model.image: without pictures there is nothing to look at")
         if self.modality != "both" and self.image is None:
             raise ValueError(f"modality ({self.modality}) needs model.image: without pictures there are texts alone")
-        if not self.frozen and self.image is not None:
-            raise ValueError("frozen (false) goes with texts alone: what pictures are made of is computed beforehand; leave image out")

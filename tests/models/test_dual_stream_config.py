@@ -10,5 +10,3 @@ def test_what_cannot_be_put_together_is_refused():
         from_dict(DualStreamConfig, {"fusion": "prefix"})
     with pytest.raises(ConfigErrors, match=r"modality \(shuffled\) needs model.image"):
         from_dict(DualStreamConfig, {"modality": "shuffled"})
-    with pytest.raises(ConfigErrors, match=r"frozen \(false\) goes with texts alone"):
-        from_dict(DualStreamConfig, {"frozen": False, "image": "tiny:vit"})

@@ -30,7 +30,7 @@ def vision_transformer(reference: str, top: int, wheel: str | None = None) -> En
     if hasattr(model, "layernorm"):  # ViT's comes after its last layer; CLIP's is for its class token, after pooling
         after, model.layernorm = model.layernorm, nn.Identity()
     elif hasattr(model, "post_layernorm"):
-        after = model.post_layernorm
+        after, model.post_layernorm = model.post_layernorm, nn.Identity()
     pixels, patch = int(model.config.image_size), int(model.config.patch_size)
     mean, deviation = _colours(folder)
     return Encoder(
