@@ -41,7 +41,8 @@ class Batches:
         self.labels, self.features = labels, features
         readout = model.readout
         self._pictures = features.pictures if model.image is not None and model.modality != "text" else None
-        self._picture_of = shuffled(features.picture_of) if model.modality == "shuffled" else features.picture_of
+        whose = shuffled(features.picture_of) if model.modality == "shuffled" else np.arange(len(features.picture_of))
+        self._picture_of, self._crops_of = features.picture_of[whose], features.crops_of[whose]
         self._places = 1 if readout == "cls" else 3
         self._means = readout == "means" and labels.relations
         self.readable: Flags = features.tokens["readable"].to_numpy(zero_copy_only=False)
@@ -68,7 +69,7 @@ class Batches:
         if not isinstance(self._pictures, PictureStream):
             yield from (None for _ in groups)
             return
-        yield from self._pictures.ahead(self._picture_of[rows] for rows in groups)
+        yield from self._pictures.ahead(self._shown(rows) for rows in groups)
 
     def batch(
         self, rows: Rows, open_: Flags, types: Sequence[Sequence[str]], remembered: Flags | None = None, shown: Shown = None
@@ -125,14 +126,22 @@ class Batches:
         """Return the states of the rows' pictures, or their pixels, and which rows have one; nothing in a stream without pictures."""
         if self._pictures is None:
             return {}
-        places = self._picture_of[rows]
+        places, crops = self._picture_of[rows], self._crops_of[rows]
         present = places >= 0
+        there = {"present": torch.from_numpy(present)} | ({"crops": torch.from_numpy(crops >= 0)} if crops.shape[1] else {})
         if isinstance(self._pictures, PictureStream):
-            pixels = self._pictures.take(places) if shown is None else shown
-            return {"image": torch.from_numpy(np.ascontiguousarray(pixels)), "present": torch.from_numpy(present)}
-        states = np.zeros((len(rows), *self._pictures.shape[1:]), dtype=np.float32)
-        states[present] = self._pictures[places[present]]
-        return {"image": torch.from_numpy(states), "present": torch.from_numpy(present)}
+            pixels = self._pictures.take(self._shown(rows)) if shown is None else shown
+            return {"image": torch.from_numpy(pixels.reshape(len(rows), 1 + crops.shape[1], *pixels.shape[1:]).copy())} | there
+        patches, width = self._pictures.shape[1:]
+        states = np.zeros((len(rows), patches + crops.shape[1], width), dtype=np.float32)
+        states[present, :patches] = self._pictures[places[present]]
+        for row, crop in np.argwhere(crops >= 0).tolist():
+            states[row, patches + crop] = self._pictures[crops[row, crop]].mean(0)
+        return {"image": torch.from_numpy(states)} | there
+
+    def _shown(self, rows: Rows) -> Rows:
+        """Return the places of what rows show, each row's picture and then its crops, `[rows x (1 + crops)]`."""
+        return np.concatenate([self._picture_of[rows, None], self._crops_of[rows]], axis=1).ravel()
 
     def _reads(self, rows: Rows, column: np.ndarray) -> tuple[np.ndarray, Flags]:
         """Return the places that are read, or where they end, `[rows, places]`, and which of them are real."""
@@ -156,10 +165,10 @@ class Batches:
 
 
 def shuffled(picture_of: Rows) -> Rows:
-    """Return pictures dealt anew to the posts that have one, no matter whose; the same each time."""
-    found, having = picture_of.copy(), np.flatnonzero(picture_of >= 0)
-    found[having] = picture_of[having[permute(np.arange(len(having), dtype=np.int64), len(having), 0, 0)]]
-    return found
+    """Return of each post whose picture it shows: another's among those that have one, its own where it has none; the same each time."""
+    whose, having = np.arange(len(picture_of)), np.flatnonzero(picture_of >= 0)
+    whose[having] = having[permute(np.arange(len(having), dtype=np.int64), len(having), 0, 0)]
+    return whose
 
 
 def moved(batch: Batch, device: torch.device) -> Batch:

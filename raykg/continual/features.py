@@ -4,13 +4,14 @@
     features = Features.open(folder)
     features.text(row)                    # [tokens, width], a view of the file
     features.pictures[features.picture_of[row]]   # [patches, width], where picture_of is not -1: no picture, or none that can be read
+    features.crops_of[row]                # the same of its crops
 
     features/
       tokens.arrow     `raykg.data.post_tokens.TOKENS`, a row for each post
       text.npy         states of all tokens of all posts, one below another, float32 [tokens of all, width]
       image.npy        states of all pictures, float32 [pictures, patches, width]; only where there are pictures
       names.arrow      the pictures' names, in its place, where the layers that would give these states are trained
-      pictures.arrow   of each post the row in either, -1 where it has no picture that could be read
+      pictures.arrow   of each post the row in either, -1 where it has no picture that could be read, and those of its crops
       left-out.jsonl   pictures that are missing or broken, with the reason
       features.json    sizes and identity; written last
 
@@ -52,6 +53,7 @@ class Features:
         starts: where each post's states begin, `[posts + 1]`.
         pictures: `[pictures, patches, width]`; or what reads them; None where there are none.
         picture_of: each post's row in `pictures`, -1: it has none, `[posts]`.
+        crops_of: rows in `pictures` of each post's crops, -1: there is none, `[posts, crops]`.
     """
 
     tokens: pa.Table
@@ -59,6 +61,7 @@ class Features:
     starts: NDArray[np.int64]
     pictures: Floats | PictureStream | None
     picture_of: NDArray[np.int64]
+    crops_of: NDArray[np.int64]
 
     @classmethod
     def open(cls, folder: Path) -> Features:
@@ -68,19 +71,24 @@ class Features:
         text = folder / "text.npy"
         states = np.load(text, mmap_mode="r") if text.exists() else None
         places = np.full(tokens.num_rows, -1, dtype=np.int64)
+        crops = np.zeros((tokens.num_rows, 0), dtype=np.int64)
         pictures: Floats | PictureStream | None = None
         if (folder / _PICTURES).exists():
             pictures = PictureStream.open(folder)
             if pictures is None:
                 pictures = np.load(folder / "image.npy", mmap_mode="r")
             with pa.memory_map(str(folder / _PICTURES)) as source:
-                places = pa.ipc.open_file(source).read_all()["row"].to_numpy()
-        return cls(tokens, states, _starts(tokens), pictures, places)
+                told = pa.ipc.open_file(source).read_all()
+            places = told["row"].to_numpy()
+            crops = told["crops"].combine_chunks().flatten().to_numpy().reshape(len(places), -1)
+        return cls(tokens, states, _starts(tokens), pictures, places, crops)
 
     @classmethod
-    def of_tokens(cls, tokens: pa.Table, pictures: Floats | PictureStream | None, picture_of: NDArray[np.int64]) -> Features:
+    def of_tokens(
+        cls, tokens: pa.Table, pictures: Floats | PictureStream | None, picture_of: NDArray[np.int64], crops_of: NDArray[np.int64]
+    ) -> Features:
         """Hold posts whose layers below are computed with those above: their token ids alone, and their pictures."""
-        return cls(tokens, None, _starts(tokens), pictures, picture_of)
+        return cls(tokens, None, _starts(tokens), pictures, picture_of, crops_of)
 
     def text(self, row: int) -> Floats:
         """Return the states of a post's tokens, `[tokens, width]`."""
@@ -130,7 +138,7 @@ def write_features(posts: pa.Table, cfg: DualStreamConfig, folder: Path, workers
     if cfg.image is not None:
         from raykg.continual.picture_features import write_pictures
 
-        sizes |= write_pictures(posts["image"], cfg, folder, workers, images)
+        sizes |= write_pictures(posts, cfg, folder, workers, images)
     write_atomically(done, json.dumps(sizes) + "\n")
     return sizes
 

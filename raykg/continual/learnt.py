@@ -21,7 +21,6 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
 
 from raykg.config.choice import chosen
 from raykg.config.load import from_dict, to_dict
@@ -31,7 +30,7 @@ from raykg.continual.calibration import Calibration
 from raykg.continual.continual_config import STRATEGIES
 from raykg.continual.features import Features
 from raykg.continual.labels import Labels
-from raykg.continual.picture_features import encode
+from raykg.continual.picture_features import encode, places, shown
 from raykg.continual.picture_stream import PictureStream, unreadable
 from raykg.continual.telling import Told, told
 from raykg.data.post_table import PostStream, StreamTask
@@ -166,32 +165,30 @@ class Reader:
         """
         labels = Labels(self.learnt.stream(posts))
         tokens = tokenise(posts, self.tokenizer, self.cfg.readout, self.cfg.positions).combine_chunks()
-        states, picture_of = self._pictures(posts["image"], images)
-        features = Features.of_tokens(tokens, states, picture_of)
+        pictures, picture_of, crops_of = self._pictures(posts, images)
+        features = Features.of_tokens(tokens, pictures, picture_of, crops_of)
         batches = Batches(labels, features, self.cfg)
         found = list(told(self.model, batches, np.arange(posts.num_rows), labels.open(len(labels.stream.tasks) - 1)))
         return found, batches.readable, picture_of >= 0
 
-    def _pictures(self, names: pa.ChunkedArray, images: Path | None) -> tuple[np.ndarray | PictureStream | None, np.ndarray]:
-        """Return the states of the pictures that could be read, or what reads them, and each post's row in them, -1: none."""
-        none = np.full(len(names), -1, dtype=np.int64)
-        if self.encoder is None:
-            return None, none
-        unique = pc.unique(pc.drop_null(names))
-        found: np.ndarray | PictureStream
-        if self.model.lower_image is None:
-            found = states = np.zeros((max(1, len(unique)), self.encoder.tokens, self.encoder.width), dtype=np.float32)
-        else:
-            found = PictureStream(images or self.learnt.folder, unique, self.encoder.pixels)
-        if images is None or not len(unique):
-            return found, none
-        if isinstance(found, PictureStream):
-            reasons = unreadable(images, self.encoder.pixels, {"name": unique.to_numpy(zero_copy_only=False)})["reason"]
-        else:
-            reasons = encode(self.encoder, images, unique.to_pylist(), states.__setitem__)
-        rows = pa.array([None if reason else row for row, reason in enumerate(reasons)], pa.int64())
-        place = pc.index_in(names, value_set=unique).combine_chunks()
-        return found, pc.fill_null(rows.take(place), -1).to_numpy()
+    def _pictures(self, posts: pa.Table, images: Path | None) -> tuple[np.ndarray | PictureStream | None, np.ndarray, np.ndarray]:
+        """Return the states of the pictures that could be read, or what reads them, and each post's place and its crops' among them."""
+        crops = self.cfg.crops
+        names = shown(posts, crops)
+        good = np.zeros(len(names), dtype=np.bool_)
+        found: np.ndarray | PictureStream | None = None
+        if self.encoder is not None and self.model.lower_image is None:
+            found = states = np.zeros((max(1, len(names)), self.encoder.tokens, self.encoder.width), dtype=np.float32)
+            if images is not None:
+                good = np.array(
+                    [not reason for reason in encode(self.encoder, images, names.to_pylist(), states.__setitem__)], dtype=np.bool_
+                )
+        elif self.encoder is not None:
+            found = PictureStream(images or self.learnt.folder, names, self.encoder.pixels)
+            if images is not None:
+                told = unreadable(images, self.encoder.pixels, {"name": names.to_numpy(zero_copy_only=False)})
+                good = np.array([not reason for reason in told["reason"]], dtype=np.bool_)
+        return found, *places(posts, crops, names, good)
 
 
 def write_learnt(folder: Path, model: DualStream, course: Course, cfg: DualStreamConfig, strategy: Chosen, tested: dict[str, Any]) -> None:

@@ -33,11 +33,11 @@ _ROWS = 64  # pictures of one task
 _BATCH = 16  # that are computed together
 
 
-def write_pictures(names: pa.ChunkedArray, cfg: DualStreamConfig, folder: Path, workers: int, images: Path | None) -> dict[str, int]:
+def write_pictures(posts: pa.Table, cfg: DualStreamConfig, folder: Path, workers: int, images: Path | None) -> dict[str, int]:
     """Write `image.npy` or `names.arrow`, `pictures.arrow` and `left-out.jsonl`; return how many pictures there are and were left out.
 
     Args:
-        names: of each post's picture, null where it has none.
+        posts: rows of `raykg.data.post_table.POSTS`.
         cfg: the model.
         folder: where to write.
         workers: processes that compute beside each other, a thread each.
@@ -48,7 +48,7 @@ def write_pictures(names: pa.ChunkedArray, cfg: DualStreamConfig, folder: Path, 
     from raykg.config.load import to_dict
     from raykg.continual.building import encoder_of_images
 
-    unique = pc.unique(pc.drop_null(names))
+    unique = shown(posts, cfg.crops)
     encoder = encoder_of_images(cfg)
     if encoder is None:
         raise ValueError("write_pictures: the model has no encoder of pictures")
@@ -70,11 +70,11 @@ def write_pictures(names: pa.ChunkedArray, cfg: DualStreamConfig, folder: Path, 
         else:
             done = listed.map_batches(partial(unreadable, images.absolute(), encoder.pixels), batch_size=None, num_cpus=1)
         reasons = {row["name"]: row["reason"] for row in done.take_all() if row["reason"]}
-    good = pa.array([None if name in reasons else row for row, name in enumerate(unique.to_pylist())], pa.int64())
-    place = pc.index_in(names, value_set=unique)
-    rows = pc.fill_null(good.take(place.combine_chunks()), -1)
-    with pa.OSFile(str(folder / "pictures.arrow"), "wb") as sink, pa.ipc.new_file(sink, pa.schema([("row", pa.int64())])) as writer:
-        writer.write_table(pa.table({"row": rows}))
+    rows, crops = places(posts, cfg.crops, unique, np.array([name not in reasons for name in unique.to_pylist()], dtype=np.bool_))
+    listing = pa.FixedSizeListArray.from_arrays(crops.ravel(), cfg.crops) if cfg.crops else pa.nulls(len(rows), pa.list_(pa.int64(), 0))
+    found = pa.table({"row": rows, "crops": listing})
+    with pa.OSFile(str(folder / "pictures.arrow"), "wb") as sink, pa.ipc.new_file(sink, found.schema) as writer:
+        writer.write_table(found)
     lines = (json.dumps({"picture": name, "reason": reason}, ensure_ascii=False) + "\n" for name, reason in sorted(reasons.items()))
     (folder / "left-out.jsonl").write_text("".join(lines), encoding="utf-8")
     return {"pictures": len(unique), "left_out": len(reasons)}
@@ -132,3 +132,41 @@ def encode(encoder: Encoder, folder: Path, names: Sequence[str], keep: Callable[
             for place, state in zip(kept, states, strict=True):
                 keep(place, state)
     return reasons
+
+
+def shown(posts: pa.Table, crops: int) -> pa.StringArray:
+    """Return the names of all pictures and crops that posts show, each once.
+
+    Args:
+        posts: rows of `raykg.data.post_table.POSTS`.
+        crops: of a post, at most.
+    """
+    names = [posts["image"].combine_chunks()]
+    if crops:
+        names.append(pc.list_slice(posts["crops"].combine_chunks(), 0, crops).flatten())
+    return pc.unique(pc.drop_null(pa.concat_arrays(names)))
+
+
+def places(posts: pa.Table, crops: int, names: pa.StringArray, good: NDArray[np.bool_]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Return each post's place in a list of pictures, `[posts]`, and those of its crops, `[posts, crops]`; -1: none that can be read.
+
+    Args:
+        posts: rows of `raykg.data.post_table.POSTS`.
+        crops: of a post, at most.
+        names: of the pictures.
+        good: which of them can be read, `[names]`.
+    """
+    rows = _place(posts["image"].combine_chunks(), names, good)
+    found = np.full((posts.num_rows, crops), -1, dtype=np.int64)
+    if crops:
+        named = pc.list_slice(posts["crops"].combine_chunks(), 0, crops)
+        counts = pc.fill_null(pc.list_value_length(named), 0).to_numpy()
+        owner = np.repeat(np.arange(posts.num_rows), counts)
+        found[owner, np.arange(len(owner)) - np.repeat(np.cumsum(counts) - counts, counts)] = _place(named.flatten(), names, good)
+    return rows, found
+
+
+def _place(wanted: pa.StringArray, names: pa.StringArray, good: NDArray[np.bool_]) -> NDArray[np.int64]:
+    found = pc.fill_null(pc.index_in(wanted, value_set=names), -1).to_numpy().astype(np.int64)
+    known = np.append(good, False)  # noqa: FBT003 - where a name is none, -1 reads the last one
+    return np.where(known[found], found, -1)

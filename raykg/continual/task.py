@@ -117,7 +117,10 @@ class ContinualTask:
         rows, remembered = self._rows_of(number)
         weights = self._course.batches.weights(rows)
         parts = self._parts(weights)
-        made = [self._batch(rows[part], remembered[part], None if shown is None else shown[part]) for part in parts]
+        each = None if shown is None else shown.reshape(len(rows), -1, *shown.shape[1:])  # a row's picture, and its crops
+        made = [
+            self._batch(rows[part], remembered[part], None if each is None else each[part].reshape(-1, *each.shape[2:])) for part in parts
+        ]
         return Step(made, answer_tokens=len(rows), rows=len(rows), tokens=int(weights.sum()))
 
     def _rows_of(self, number: int) -> tuple[Rows, Flags]:

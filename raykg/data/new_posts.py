@@ -3,7 +3,7 @@
     table, lines, bad = new_posts(part, "relations")
 
 A row has `tokens` (or `text`, taken apart at its spaces), for relations `head` and `tail` (`{"start": 0, "end": 2}`, words), and if it
-likes `id` and `image`. A row that is no such post is a dead letter with its reason.
+likes `id`, `image` and `crops`. A row that is no such post is a dead letter with its reason.
 """
 
 from __future__ import annotations
@@ -53,7 +53,7 @@ def _post(row: Any, line: int, kind: Kind) -> pa.Table:  # noqa: ANN401 - JSON
     tokens = row.get("tokens") or (row["text"].split() if isinstance(row.get("text"), str) else None)
     if not tokens:
         raise PostError("tokens: is missing or empty, and so is text")
-    given = {"id": str(row.get("id") or line), "split": "test", "tokens": tokens, "image": row.get("image")}
+    given = {"id": str(row.get("id") or line), "split": "test", "tokens": tokens, "image": row.get("image"), "crops": row.get("crops")}
     if kind == "relations":
         if row.get("head") is None or row.get("tail") is None:
             raise PostError("head, tail: are missing; the model tells the relation between two mentions")

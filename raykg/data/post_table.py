@@ -6,6 +6,7 @@
 | `split`        | `train`, `validation` or `test`                                                                                |
 | `tokens`       | the text's words                                                                                               |
 | `image`        | name of its picture in the folder of pictures; null: it has none                                               |
+| `crops`        | names of pictures of things in it, cut out, the most telling first; null: none                                 |
 | `head`, `tail` | the two mentions, as words `[start, end)`; null where mentions are what is looked for                          |
 | `relation`     | from head to tail; null where mentions are what is looked for                                                  |
 | `tags`         | one BIO tag a word (`B-PER`, `I-PER`, `O`); null where a relation is looked for                                |
@@ -39,6 +40,7 @@ POSTS = pa.schema(
         pa.field("split", pa.string(), nullable=False),
         pa.field("tokens", pa.list_(pa.string()), nullable=False),
         pa.field("image", pa.string()),
+        pa.field("crops", pa.list_(pa.string())),
         pa.field("head", SPAN),
         pa.field("tail", SPAN),
         pa.field("relation", pa.string()),

@@ -119,15 +119,16 @@ class LookAtPicture(nn.Module):
         self.gate = nn.Linear(2 * width, width)
         self.norm = nn.LayerNorm(width)
 
-    def forward(self, text: Tensor, image: Tensor, present: Tensor) -> Tensor:
+    def forward(self, text: Tensor, image: Tensor, present: Tensor, whole: Tensor) -> Tensor:
         """Return the text's states with what was seen; a text without a picture stays as it is.
 
         Args:
             text: `[batch, tokens, width]`.
             image: `[batch, patches, width]`.
             present: which texts have a picture, `[batch]`.
+            whole: which of a picture's tokens are real, `[batch, patches]`.
         """
-        seen, _ = self.attention(text, image, image, need_weights=False)
+        seen, _ = self.attention(text, image, image, key_padding_mask=~whole, need_weights=False)
         taken = torch.sigmoid(self.gate(torch.cat([text, seen], dim=-1))) * seen
         mixed: Tensor = torch.where(present[:, None, None], self.norm(text + taken), text)
         return mixed

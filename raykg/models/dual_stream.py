@@ -17,7 +17,9 @@ What a batch holds (`raykg.continual.batches` makes them):
 | `read`     | `[batch, places]`            | the tokens that the head reads                                      |
 | `words`    | `[batch, places]`            | which of these places are real                                      |
 | `stops`    | `[batch, places]`            | where each ends that is read as the mean of several tokens          |
-| `image`    | `[batch, patches, width]`    | states of the layers below; or `[batch, size, size, 3]`, bytes      |
+| `image`    | `[batch, patches, width]`    | states of the layers below, one of each crop behind the picture's;  |
+|            |                              | or `[batch, 1 + crops, size, size, 3]`, bytes                       |
+| `crops`    | `[batch, crops]`             | which of these are real, in models that are shown crops             |
 | `present`  | `[batch]`                    | which rows have a picture                                           |
 | `open`     | `[labels]`                   | which labels have arrived                                           |
 """
@@ -73,10 +75,10 @@ class PictureBelow(nn.Module):
         self.register_buffer("deviation", torch.tensor(encoder.deviation), persistent=False)
 
     def forward(self, pixels: Tensor) -> Tensor:
-        """Return `[batch, patches, width]` of pictures, `[batch, size, size, 3]`."""
-        scaled = (pixels.to(self.mean.dtype) / 255.0 - self.mean) / self.deviation
-        found: Tensor = self.lower(scaled.permute(0, 3, 1, 2).contiguous())
-        return found
+        """Return `[batch, patches + crops, width]` of pictures and crops, `[batch, 1 + crops, size, size, 3]`; a crop is its mean patch."""
+        scaled = (pixels.flatten(0, 1).to(self.mean.dtype) / 255.0 - self.mean) / self.deviation
+        found: Tensor = self.lower(scaled.permute(0, 3, 1, 2).contiguous()).unflatten(0, pixels.shape[:2])
+        return torch.cat([found[:, 0], found[:, 1:].mean(2)], dim=1)
 
     def train(self, mode: bool = True) -> PictureBelow:
         """Set the mode of all but batch normalisation: its statistics would depend on how rows are dealt to workers."""
@@ -114,7 +116,7 @@ class Streams(nn.Module):
         if image is not None:
             own = len(image.layers) == cfg.top and image.width == text.width and image.layers[0].heads == shape.heads
             self.image = nn.ModuleList(image.layers if own else [_like(shape, cfg.dropout) for _ in range(cfg.top)])
-            self.entry = nn.Identity() if own else PictureEntry(image.width, text.width, image.tokens)
+            self.entry = nn.Identity() if own else PictureEntry(image.width, text.width, image.tokens + cfg.crops)
             self.after_image = image.after if own else nn.Identity()
         streams = 1 if image is None else 2
         banks = cfg.top if fusion == "hand_in_hand" else 0
@@ -127,7 +129,10 @@ class Streams(nn.Module):
         """Run the layers in lockstep; the last one gives the states of what is read alone."""
         text, mask, read = batch["text"], batch["mask"], batch["read"]
         image = self.entry(batch["image"]) if "image" in batch else None
-        there = None if image is None else batch["present"][:, None].expand(image.shape[:2])
+        whole = torch.ones(() if image is None else image.shape[:2], dtype=torch.bool, device=text.device)
+        if image is not None and "crops" in batch:
+            whole[:, image.shape[1] - batch["crops"].shape[1] :] = batch["crops"]
+        there = None if image is None else batch["present"][:, None] & whole
         text_maps: list[Tensor] = []
         image_maps: list[Tensor] = []
         asked: list[Tensor] = []
@@ -143,12 +148,11 @@ class Streams(nn.Module):
             text_maps.append(attention)
             asked.append(batch["words"] if last and early else mask)
             if image is not None:
-                whole = torch.ones(image.shape[:2], dtype=torch.bool, device=image.device)
                 first = torch.zeros((len(image), 1), dtype=torch.long, device=image.device) if last and alone else None
                 image, attention = self.image[number](image, whole, scores=self._scores(number, IMAGE), read=first)
                 image_maps.append(attention)
         if self.look is not None and image is not None:
-            text = self.look(text, image, batch["present"])
+            text = self.look(text, image, batch["present"], whole)
         text = self.after_text(text)
         if stops is not None:
             text = means(text, read, stops)

@@ -21,6 +21,8 @@ class DualStreamConfig:
     """Reference of a text encoder built like BERT; the paper's is hub:google-bert/bert-base-uncased."""
     image: Text | None = None
     """`efficientnet_lite0`, or a reference of a tower built like CLIP's or ViT, as hub:openai/clip-vit-base-patch32. None: texts alone."""
+    crops: NonNegativeInt = 0
+    """Things cut out of its picture that are shown beside it, a token each; at most, and those that a post names."""
     modality: Modality = "both"
     """What the model is given of a post with a picture: both; its text or its picture alone; or its text with another post's picture, to
     see what a picture adds by being the right one."""
@@ -49,5 +51,7 @@ class DualStreamConfig:
         """Refuse what cannot be put together."""
         if self.fusion in ("prefix", "cross") and self.image is None:
             raise ValueError(f"fusion ({self.fusion}) needs model.image: without pictures there is nothing to look at")
+        if self.crops and self.image is None:
+            raise ValueError(f"crops ({self.crops}) need model.image: without pictures nothing is cut out of them")
         if self.modality != "both" and self.image is None:
             raise ValueError(f"modality ({self.modality}) needs model.image: without pictures there are texts alone")

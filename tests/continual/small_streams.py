@@ -117,8 +117,12 @@ def _pictures(posts: int, folder: Path, cfg: ContinualConfig) -> None:
     states = np.random.default_rng(2).normal(size=(posts, encoder.tokens, encoder.width)).astype(np.float32)
     np.save(folder / "image.npy", states)
     rows = np.where(np.arange(posts) % 4 == 3, -1, np.arange(posts))
-    with pa.OSFile(str(folder / "pictures.arrow"), "wb") as sink, pa.ipc.new_file(sink, pa.schema([("row", pa.int64())])) as writer:
-        writer.write_table(pa.table({"row": rows}))
+    count = cfg.model.crops
+    crops = np.random.default_rng(3).integers(-1, posts, (posts, count))
+    listing = pa.FixedSizeListArray.from_arrays(crops.ravel(), count) if count else pa.nulls(posts, pa.list_(pa.int64(), 0))
+    table = pa.table({"row": rows, "crops": listing})
+    with pa.OSFile(str(folder / "pictures.arrow"), "wb") as sink, pa.ipc.new_file(sink, table.schema) as writer:
+        writer.write_table(table)
 
 
 def model_of(strategy, cfg: ContinualConfig | None = None, *, wild: bool = False) -> torch.nn.Module:

@@ -6,8 +6,10 @@ import pyarrow as pa
 import torch
 from PIL import Image
 
+from raykg.config.choice import chosen
 from raykg.config.load import from_dict
 from raykg.continual.batches import Batches
+from raykg.continual.building import build
 from raykg.continual.features import Features, write_features
 from raykg.continual.labels import Labels
 from raykg.continual.picture_features import write_pictures
@@ -31,7 +33,7 @@ def test_each_picture_is_computed_once_and_what_is_missing_is_masked_and_counted
     cfg = from_dict(DualStreamConfig, MODEL | {"image": "tiny:clip"})
     folder = tmp_path / "features"
     write_features(stream.posts, from_dict(DualStreamConfig, MODEL | {"frozen": False}), folder, workers=1)
-    told = write_pictures(stream.posts["image"], cfg, folder, 1, images)
+    told = write_pictures(stream.posts, cfg, folder, 1, images)
     assert told == {"pictures": 5, "left_out": 3}
     left = {row["picture"]: row["reason"] for row in map(json.loads, (tmp_path / "features" / "left-out.jsonl").read_text().splitlines())}
     assert left["gone.png"] == "is missing" and left["broken.png"] == "is no picture" and "leads out" in left["../outside.png"]
@@ -56,7 +58,45 @@ def test_each_picture_is_computed_once_and_what_is_missing_is_masked_and_counted
 
 def test_without_a_folder_every_picture_is_missing(tmp_path):
     names = pa.chunked_array([["0.png", None, "1.png", "0.png"]])
-    told = write_pictures(names, from_dict(DualStreamConfig, MODEL | {"image": "tiny:vit"}), tmp_path, 1, None)
+    told = write_pictures(pa.table({"image": names}), from_dict(DualStreamConfig, MODEL | {"image": "tiny:vit"}), tmp_path, 1, None)
     assert told == {"pictures": 2, "left_out": 2}
     with pa.memory_map(str(tmp_path / "pictures.arrow")) as source:
         assert pa.ipc.open_file(source).read_all()["row"].to_pylist() == [-1] * 4
+
+
+def test_crops_are_shown_beside_their_picture_a_token_each(ray_session, tmp_path):
+    stream = relation_stream()
+    count = stream.posts.num_rows
+    for number in range(4):
+        drawn = np.random.default_rng(number).integers(0, 255, (30, 30, 3), dtype=np.uint8)
+        Image.fromarray(drawn).save(tmp_path / f"{number}.png")
+    cut = [["1.png", "2.png", "3.png"], ["gone.png", "2.png"], None, []]
+    posts = stream.posts.set_column(3, "image", pa.array(["0.png"] * 3 + [None] * (count - 3), pa.string()))
+    posts = posts.set_column(4, "crops", pa.array(cut + [None] * (count - 4), pa.list_(pa.string())))
+    stream = stream.__class__(posts, stream.tasks, stream.kind)
+    labels, rows = Labels(stream), np.arange(4)
+    made = {}
+    for frozen in (True, False):
+        cfg = from_dict(DualStreamConfig, MODEL | {"image": "tiny:clip", "crops": 2, "frozen": frozen, "dropout": 0.0})
+        folder = tmp_path / str(frozen)
+        told = write_features(stream.posts, cfg, folder, 1, tmp_path)
+        assert (told["pictures"], told["left_out"]) == (4, 1)  # the third crop of a post is not looked at
+        features = Features.open(folder)
+        model = build(cfg, labels.names, "relations", chosen("raykg.continual.strategies", "vanilla"), 0).eval()
+        batches = Batches(labels, features, cfg)
+        batch = batches.batch(rows, labels.open(1), [()] * 4)
+        assert batch["crops"].tolist() == [[True, True], [False, True], [False, False], [False, False]]
+        shown = next(iter(batches.ahead([rows])))
+        again = batches.batch(rows, labels.open(1), [()] * 4, shown=shown)
+        assert torch.equal(batch["image"], again["image"])
+        with torch.no_grad():
+            made[frozen] = model(batch)[1].total
+            image = batch["image"].clone()
+            if frozen:
+                image[1, 17] = 9.0  # where the crop is missing
+                image[:, -1] = torch.where(batch["crops"][:, 1:], image[:, -1], torch.tensor(7.0))
+                assert torch.equal(model({**batch, "image": image})[1].total, made[frozen])
+                image[0, 17] = 9.0
+                assert not torch.equal(model({**batch, "image": image})[1].total[0], made[frozen][0])
+    assert torch.allclose(made[True], made[False], atol=1e-4)
+    assert features.crops_of.shape == (count, 2) and features.picture_of[:4].tolist() == [0, 0, 0, -1]

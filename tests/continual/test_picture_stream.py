@@ -90,7 +90,7 @@ def test_the_layers_below_make_of_bytes_what_is_computed_beforehand(folder, imag
     assert encode(encoder, folder, names().to_pylist(), expected.__setitem__) == [""] * 6
     below = PictureBelow(encoder).eval()
     with torch.no_grad():
-        found = below(torch.from_numpy(PictureStream(folder, names(), encoder.pixels).take(np.arange(6))))
+        found = below(torch.from_numpy(PictureStream(folder, names(), encoder.pixels).take(np.arange(6)))[:, None])
     assert np.allclose(found.numpy(), np.stack([expected[place] for place in range(6)]), atol=1e-5)
 
 
