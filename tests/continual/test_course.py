@@ -202,3 +202,12 @@ def test_with_folds_each_seed_tests_other_rows(tmp_path):
     for course, test in zip(courses, tests, strict=True):
         assert not test & {row for task in course.course.stream.tasks for row in (*task.train.tolist(), *task.validation.tolist())}
     assert len(run_course(given | {"seed": 1})) == 2
+
+
+@pytest.mark.parametrize(("settings", "keys"), [({}, "added"), ({"keys": "own"}, "own"), ({"compat": "reference"}, "reference")])
+def test_a_strategy_may_set_the_keys_of_its_model(tmp_path, settings, keys):
+    given = arguments(tmp_path, {"name": "lmc", **settings}, learn={"epochs": 0.25})
+    run = CourseRun(given, Ranks())
+    assert [bank.keys for bank in run.model.streams.banks] == [keys]
+    run.run()
+    assert json.loads((tmp_path / "course" / "model" / "model.json").read_text())["model"]["keys"] == keys

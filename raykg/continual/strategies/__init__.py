@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from raykg.data.post_table import PostStream, Rows
     from raykg.models.couplings import Seen
     from raykg.models.dual_stream import DualStream
+    from raykg.models.dual_stream_config import DualStreamConfig
     from raykg.models.heads import Scores
     from raykg.train.ranks import Ranks
 
@@ -85,6 +86,11 @@ class Strategy(Protocol):
     def __init__(self, config: Any, course: Course) -> None:  # noqa: ANN401 - each file's own Config
         self.config, self.course = config, course
         self.task = 0
+
+    @classmethod
+    def model(cls, config: Any, cfg: DualStreamConfig) -> DualStreamConfig:  # noqa: ANN401 - each file's own Config
+        """Return the settings of the model that the strategy trains, where they are part of it."""
+        return cfg
 
     @classmethod
     def refiner(cls, config: Any, width: int, labels: int) -> nn.Module | None:  # noqa: ANN401 - each file's own Config

@@ -6,12 +6,13 @@ Paper: Continual Multimodal Knowledge Graph Construction, IJCAI 2024, arXiv 2305
 
 The streams' shared keys are the model's (`model.fusion: hand_in_hand`); what is scaled and distilled is told in
 `raykg.continual.modulation` and `raykg.continual.distillation`. `compat: reference` is the published code's arithmetic, whose
-distillation has no gradient and whose scales jump at balance; with `model.keys: reference` its queries have no effect either.
+distillation has no gradient, whose scales jump at balance, and whose keys are all alike, so that queries have no effect.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import TYPE_CHECKING, Literal
 
 from raykg.config.schema import NonNegativeFloat, config, field
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
     from raykg.continual.batches import Batch
     from raykg.continual.strategies import Course
     from raykg.models.couplings import Seen
+    from raykg.models.dual_stream_config import DualStreamConfig
     from raykg.models.heads import Scores
 
 SEARCH: dict[str, list[object]] = {"alpha": [0.1, 0.3, 1.0], "distil": [0.1, 0.3, 1.0, 3.0], "pool": ["queries", "heads", "both"]}
@@ -45,7 +47,10 @@ class Config:
     """What attention is added up over before it is compared."""
     unmarked: Unmarked = "open"
     """How a word is taken that its sentence's task did not look through for a type; entities alone."""
+    keys: Literal["added", "shared", "own", "reference"] | None = None
+    """In the place of model.keys: `own` is without shared ones."""
     compat: Literal["none", "reference"] = "none"
+    """`reference` is the published code's arithmetic; its keys too, where none are given."""
 
 
 class Lmc(Rehearsal):
@@ -60,6 +65,12 @@ class Lmc(Rehearsal):
         super().__init__(config, course)
         self.keeps_teacher = config.distil > 0 or self.keeps_teacher
         self.modulation = Modulation(config.alpha, config.noise, course.ranks, reference=config.compat == "reference")
+
+    @classmethod
+    def model(cls, config: Config, cfg: DualStreamConfig) -> DualStreamConfig:
+        """Return the model with this strategy's keys."""
+        keys = config.keys or ("reference" if config.compat == "reference" else cfg.keys)
+        return replace(cfg, keys=keys)
 
     def between(self, seen: Seen) -> None:
         """Hang the hooks that scale each stream's gradient."""
