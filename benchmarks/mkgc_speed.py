@@ -33,6 +33,7 @@ from raykg.continual.building import build
 from raykg.continual.continual_config import ContinualConfig
 from raykg.continual.features import Features, _Encode, write_features
 from raykg.continual.labels import Labels
+from raykg.continual.memory import MemoryConfig
 from raykg.continual.strategies import Course, Pass
 from raykg.continual.strategies.lmc import Config, Lmc
 from raykg.continual.supervised import row_losses
@@ -42,6 +43,7 @@ from raykg.train.ranks import Ranks
 
 _PADDED = 80  # tokens of a row in the published code
 _TINY = 2  # rows of a step there
+_REMEMBERED = 0.25  # remembered rows for each row of the task
 
 
 def main() -> None:
@@ -81,7 +83,7 @@ class Bench:
         self.labels = Labels(stream)
         batches = Batches(self.labels, self.features, self.cfg.model)
         self.course = Course(stream, self.labels, batches, 0, given.batch, Ranks())
-        self.strategy = Lmc(Config(), self.course)
+        self.strategy = Lmc(Config(memory=MemoryConfig(share=_REMEMBERED)), self.course)
         self.strategy.keeps_teacher = True
         of = self.labels.names, stream.kind, chosen("raykg.continual.strategies", "lmc")
         self.model = build(self.cfg.model, *of, 0)

@@ -15,6 +15,7 @@ from raykg.continual.labels import Labels
 from raykg.continual.picture_features import encode
 from raykg.continual.picture_stream import PictureStream, unreadable
 from raykg.continual.stream import write_stream
+from raykg.continual.task import ContinualTask
 from raykg.data.errors import PictureError
 from raykg.models.dual_stream import PictureBelow
 from raykg.models.dual_stream_config import DualStreamConfig
@@ -38,14 +39,18 @@ def names(count=6):
     return pa.array([f"{number}.png" for number in range(count)])
 
 
-def arguments(folder: Path, strategy="replay"):
+def arguments(folder: Path, strategy="replay", *, words=False):
     """What a course with pictures is called with, none of which is computed beforehand; every fourth post has none, one is broken."""
     stream = relation_stream()
     count = stream.posts.num_rows
     shown = [None if row % 4 == 3 else f"{row % 6}.png" for row in range(count)]
     shown[0] = "broken.png"
     (folder / "broken.png").write_bytes(b"no picture")
-    stream = stream.__class__(stream.posts.set_column(3, "image", pa.array(shown, pa.string())), stream.tasks, stream.kind)
+    posts = stream.posts.set_column(3, "image", pa.array(shown, pa.string()))
+    if words:
+        longer = [tokens + ["x"] * (row % 5) for row, tokens in enumerate(posts["tokens"].to_pylist())]
+        posts = posts.set_column(2, "tokens", pa.array(longer, pa.list_(pa.string())))
+    stream = stream.__class__(posts, stream.tasks, stream.kind)
     cfg = config(model=MODEL, learn=LEARN, strategies=[strategy])
     told = write_stream(stream, folder / "stream")
     sizes = write_features(stream.posts, cfg.model, folder / "features", 1, folder)
@@ -116,8 +121,6 @@ def test_the_first_layer_of_a_picture_encoder_learns_and_a_broken_picture_is_non
 
 @pytest.mark.parametrize("stop", [5, 12])
 def test_a_killed_course_with_streamed_pictures_ends_in_the_same_bytes(ray_session, folder, monkeypatch, stop):
-    from raykg.continual.task import ContinualTask
-
     given = arguments(folder, {"name": "lmc", "memory": {"share": 0.5}})
     whole = given | {"folder": str(folder / "whole")}
     run_course(whole)
@@ -133,3 +136,23 @@ def test_a_killed_course_with_streamed_pictures_ends_in_the_same_bytes(ray_sessi
     run_course(given)
     assert state(folder / "course") == state(folder / "whole")
     assert all(torch.equal(value, weights(folder / "whole")[name]) for name, value in weights(folder / "course").items())
+
+
+def test_a_steps_rows_keep_their_pictures_however_they_are_dealt(ray_session, folder):
+    """Rows of a step are ordered by length, and cut into micro-batches."""
+    given = arguments(folder, words=True)
+    run = CourseRun(given, Ranks())
+    features = Features.open(folder / "features")
+    task = ContinualTask(run.model, run.strategy, None, 3)
+    steps = list(task.batches(0, 4))
+    for number, step in enumerate(steps):
+        rows, _ = task._rows_of(number)
+        alone = [run.course.batches.batch(rows[part], run.labels.open(0), [()] * len(part)) for part in task._parts(lengths(run, rows))]
+        assert len(step.micro_batches) == len(alone) == 3
+        for found, expected in zip(step.micro_batches, alone, strict=True):
+            assert torch.equal(found["image"], expected["image"]) and torch.equal(found["present"], expected["present"])
+    assert features.picture_of[rows].min() == -1
+
+
+def lengths(run, rows):
+    return run.course.batches.weights(rows)

@@ -50,3 +50,14 @@ def test_sentences_are_remembered_for_what_their_task_marked(tmp_path):
 
 def test_the_defaults_are_the_papers():
     assert Config().memory.per_class == 6
+
+
+@pytest.mark.parametrize("layers", [False, True])
+def test_the_rehearsal_trains_the_head_alone_or_the_layers_too(tmp_path, layers):
+    strategy = replay(tmp_path, relation_stream(), memory={"layers": layers})
+    model = model_of(strategy)
+    strategy.end(model)
+    rows, epochs = strategy.rehearsed(model)
+    assert len(rows) == 18 and epochs == 10
+    assert {one.requires_grad for one in model.streams.parameters()} == {layers}
+    assert all(one.requires_grad for one in model.head.parameters())

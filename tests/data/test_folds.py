@@ -41,6 +41,7 @@ def test_every_post_is_tested_in_one_fold_and_pictures_stay_together(pictures, r
             kinds = set(given_.posts["relation"].take(rows).to_pylist())
             assert kinds == set(given_.tasks[number].types)
             pictures_of = [set(given_.posts["image"].take(part).to_pylist()) for part in (task.train, task.validation, fresh)]
+            assert len(pictures_of[1]) == -(-len(pictures_of[0] | pictures_of[1]) // 10)  # every tenth, and one at least
             assert not (pictures_of[0] & pictures_of[1] or pictures_of[0] & pictures_of[2] or pictures_of[1] & pictures_of[2])
         tested.append(own)
         assert [set(task.types) for task in dealt.tasks] == [set(task.types) for task in given_.tasks]
