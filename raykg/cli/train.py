@@ -69,8 +69,9 @@ def _learn(resolved: Resolved[Any], folder: Path) -> None:
         outcome = job.run()
     Console(highlight=False).print(outcome.comparison.console_table())
     print(f"report:     {outcome.report}")
+    widest = max(map(len, outcome.models))
     for label, model in outcome.models.items():
-        print(f"{label + ':':<12}{model}")
+        print(f"{label + ':':<{max(12, widest + 2)}}{model}")
 
 
 def _finetune(resolved: Resolved[Any], folder: Path) -> None:

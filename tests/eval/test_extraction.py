@@ -3,7 +3,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from raykg.eval.extraction import entity_counts, macro_f1, mentions, micro_f1, relation_counts
+from raykg.eval.extraction import constant_f1, entity_counts, macro_f1, mentions, micro_f1, relation_counts
 
 LABELS = st.lists(st.tuples(st.integers(0, 3), st.integers(0, 3)), max_size=30)
 
@@ -55,3 +55,10 @@ def test_an_entity_is_right_where_both_ends_and_its_type_are():
     gold = [["B-A", "I-A", "O"], ["B-B", "O", "B-C"]]
     told = [["B-A", "O", "O"], ["B-B", "O", "B-B"]]
     assert entity_counts(gold, told, ["A", "B"]).tolist() == [[0, 1, 1], [1, 1, 0]]
+
+
+@given(st.lists(st.integers(0, 3), min_size=1, max_size=12))
+def test_the_most_frequent_type_for_every_pair_is_the_best_constant(gold):
+    gold = np.array(gold)
+    each = [micro_f1(relation_counts(gold, np.full_like(gold, told), 4, none=0)) for told in range(4)]
+    assert constant_f1(gold, 4, none=0) == max(each)
