@@ -59,12 +59,18 @@ def command(
         model=learnt.name, threshold=least, link=link, relations=mapping, type_relation=type_relation
     )  # fmt: skip
     console = Console(highlight=False)
+    if live is not None and store is not None:
+        _open(live, store)  # what is wrong with them is said before the posts are read
     counts = _extract(learnt, posts, out, least, workers, images)
     held = learnt.calibration.precision(least)
     console.print(
-        f"{posts}: {counts['posts']:,} posts, {counts['dead']:,} dead letters, {counts['unreadable']:,} cut within a mention",
+        f"{posts}: {counts['posts'] - counts['dead']:,} posts, {counts['dead']:,} dead letters, "
+        f"{counts['unreadable']:,} cut within a mention",
         soft_wrap=True,
     )
+    if learnt.pictures:
+        lost = "" if images is not None else ": give --images the folder that they are in"
+        console.print(f"pictures: {counts['pictures']:,} read, {counts['lost']:,} missing or broken{lost}", soft_wrap=True)
     console.print(
         f"{counts['told']:,} extractions, {counts['kept']:,} with confidence {least:.3f} and above "
         f"(on test posts {held.right:,} of {held.all:,} such were right)", soft_wrap=True,
@@ -89,12 +95,8 @@ def _grow(console: Any, live: str, store: Path, out: Path, growing: Growing, *, 
 
     from raykg.continual import growing as rules
     from raykg.kg.live.graph import LiveGraph
-    from raykg.kg.live.log import read_log
-    from raykg.kg.live.opening import base_in
-    from raykg.kg.live.storage import Storage
 
-    place = Storage.open(live)
-    graph = LiveGraph.open(place, base_in(store, read_log(place)), who="raykg construct")
+    graph = LiveGraph.open(*_open(live, store), who="raykg construct")
     growth = rules.grow(graph, pq.read_table(out / "extractions.parquet", memory_map=True), growing)
     (out / "growth.json").write_text(json.dumps(growth.to_dict(), indent=1) + "\n", encoding="utf-8")
     for line in _told(growth):
@@ -103,6 +105,16 @@ def _grow(console: Any, live: str, store: Path, out: Path, growing: Growing, *, 
         count = rules.accept(graph, growing)
         made = graph.snapshot()
         console.print(f"accepted: {count:,}; {store}: version {made.version}, {made.num_triples:,} triples", soft_wrap=True)
+
+
+def _open(live: str, store: Path) -> tuple[Any, Any]:
+    """Return where the log is, and the version that it builds on."""
+    from raykg.kg.live.log import read_log
+    from raykg.kg.live.opening import base_in
+    from raykg.kg.live.storage import Storage
+
+    place = Storage.open(live)
+    return place, base_in(store, read_log(place))
 
 
 def _told(growth: Growth) -> list[str]:

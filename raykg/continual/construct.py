@@ -41,7 +41,7 @@ EXTRACTIONS = pa.schema(
     ]
 )
 _PART = 256  # posts that a process reads at once
-COUNTS = ("posts", "dead", "unreadable", "pictures", "told", "kept")
+COUNTS = ("posts", "dead", "unreadable", "pictures", "lost", "told", "kept")
 
 
 def extract(learnt: LearntModel, posts: Path, folder: Path, threshold: float, workers: int, images: Path | None = None) -> dict[str, int]:
@@ -120,17 +120,17 @@ class _Extract:
         posts, lines, bad = new_posts(part, self.reader.learnt.kind)
         rows: list[dict[str, Any]] = []
         told: list[Any] = []
-        readable = pictured = 0
+        readable = pictured = named = 0
         if posts.num_rows:
             told, usable, seen = self.reader.tell(posts, self.images)
-            readable, pictured = int(usable.sum()), int(seen.sum())
+            readable, pictured, named = int(usable.sum()), int(seen.sum()), posts.num_rows - posts["image"].null_count
             kept = sorted((one for one in told if one.confidence >= self.threshold), key=lambda one: (one.row, one.start))
             written = posts.to_pylist()
             rows = [_row(written[one.row], lines[one.row], one, pictured=bool(seen[one.row])) for one in kept]
         sink = pa.BufferOutputStream()
         with pa.ipc.new_stream(sink, EXTRACTIONS) as writer:
             writer.write_table(pa.Table.from_pylist(rows, EXTRACTIONS))
-        counts = [posts.num_rows + len(bad), len(bad), posts.num_rows - readable, pictured, len(told), len(rows)]
+        counts = [posts.num_rows + len(bad), len(bad), posts.num_rows - readable, pictured, named - pictured, len(told), len(rows)]
         letters = "".join(json.dumps(one, ensure_ascii=False) + "\n" for one in bad)
         return counts, letters, sink.getvalue().to_pybytes()
 

@@ -60,7 +60,7 @@ class Growth:
         held: that the graph holds already.
         known: that were proposed from the same post before.
         refused: that cannot be facts, such as those from a thing to itself; with the reason in `reasons`.
-        linked: mentions that mean an entity of the graph.
+        linked: mentions that mean an entity of the graph, of what was proposed, supported or held.
         new: mentions that are proposed as new entities.
     """
 
@@ -101,7 +101,7 @@ def grow(live: LiveGraph, extractions: pa.Table, growing: Growing) -> Growth:
         if row["confidence"] < growing.threshold:
             continue
         try:
-            wanted, names, candidates = _wanted(live, row, growing, fresh, found)
+            wanted, names, candidates = _wanted(live, row, growing, fresh)
             fact = resolve(live.view(), wanted, allow_new=True)
             if fact.head == fact.tail:
                 raise RaykgError("it leads from a thing to itself")
@@ -118,6 +118,8 @@ def grow(live: LiveGraph, extractions: pa.Table, growing: Growing) -> Growth:
             found.reasons.append(f"post {row['post']}: {error}")
             continue
         said.add(place)
+        found.new += len(names)
+        found.linked += (1 if row["relation"] is None else 2) - len(names)
         if made.status == "duplicate":
             found.held += 1
         elif made.fact in waiting:
@@ -151,7 +153,7 @@ def _rows(extractions: pa.Table) -> Iterator[dict[str, Any]]:
 
 
 def _wanted(
-    live: LiveGraph, row: dict[str, Any], growing: Growing, fresh: dict[str, str], found: Growth
+    live: LiveGraph, row: dict[str, Any], growing: Growing, fresh: dict[str, str]
 ) -> tuple[Wanted, dict[str, dict[str, str]], dict[str, str]]:
     """Return the fact, names of its new entities, and what else its mentions may mean."""
     names: dict[str, dict[str, str]] = {}
@@ -164,12 +166,10 @@ def _wanted(
         entities = live.view().entities
         keyed = [(str(entities["key"][one.node].as_py()), one) for one in near if entities["datatype"][one.node].as_py() is None]
         if keyed:
-            found.linked += 1
             keys[side] = keyed[0][0]
             if len(keyed) > 1:
                 candidates[f"{side}_may_mean"] = ", ".join(key for key, _ in keyed[1:])
         else:
-            found.new += 1
             keys[side] = fresh.setdefault(fold(mention), mention)
             names[keys[side]] = {"label": keys[side]}
     if row["relation"] is None:

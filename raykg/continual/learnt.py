@@ -106,6 +106,11 @@ class LearntModel:
         cfg = from_dict(DualStreamConfig, self.about["model"])
         return replace(cfg, modality="both") if cfg.modality == "shuffled" else cfg
 
+    @property
+    def pictures(self) -> bool:
+        """Whether it looks at pictures."""
+        return self.settings.image is not None and self.settings.modality != "text"
+
     def check(self) -> None:
         """Compare the weights with what they were when the model was written.
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from raykg.continual.calibration import CalibrationError
+from raykg.continual.calibration import LEAST, CalibrationError
 
 if TYPE_CHECKING:
     from raykg.continual.calibration import Calibration
@@ -55,4 +55,6 @@ def _thresholds(calibration: Calibration) -> str:
         low, high = found.interval()
         right = f"{found.share:.3f} (95 %: {low:.3f} to {high:.3f})" if found.all else "-"
         rows.append(f"| {wanted:.2f} | {threshold:.3f} | {found.all:,} | {right} |")
-    return "Thresholds are found on validation posts, and checked on test posts:\n\n" + "\n".join(rows)
+    validated = calibration.precision(0.0, "validation")
+    least = f"each rests on at least {LEAST} of the {validated.all:,} extractions that those gave ({validated.right:,} were right)"
+    return f"Thresholds are found on validation posts, and checked on test posts; {least}:\n\n" + "\n".join(rows)

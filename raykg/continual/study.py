@@ -37,6 +37,7 @@ from raykg.train.story import Listener
 
 if TYPE_CHECKING:
     from raykg.continual.labels import Labels
+    from raykg.data.post_table import PostStream
 
 Done = dict[str, Any]
 _UNBOUND = (
@@ -116,7 +117,9 @@ class ContinualStudy:
         files = {str(file): sha256(file) for file in source.files() if file.exists()}
 
         def run() -> Done:
-            return {**write_stream(source.stream(self.cfg.run.seed), self.folder / "stream"), "files": files}
+            stream = source.stream(self.cfg.run.seed)
+            _check_rows(stream, self.cfg.folds, self.cfg.run.seed)
+            return {**write_stream(stream, self.folder / "stream"), "files": files}
 
         done = self._stage("stream", self._bound("posts"), run, lambda it: f"{it['posts']:,} posts, {len(it['tasks'])} tasks")
         for file, hashed in done["files"].items():
@@ -132,7 +135,10 @@ class ContinualStudy:
         def run() -> Done:
             opened, source = open_stream(self.folder / "stream"), self.cfg.posts.method()(self.cfg.posts.config)
             images = None if self.cfg.model.image is None else source.images(opened, self.folder / "images", self.cfg.run.seed)
-            return write_features(opened.posts, self.cfg.model, self.folder / "features", self.cfg.side_by_side, images)
+            made = write_features(opened.posts, self.cfg.model, self.folder / "features", self.cfg.side_by_side, images)
+            if self.cfg.model.image is not None and made["left_out"] == made["pictures"]:
+                raise _no_picture(self.folder / "features", images, made["pictures"])
+            return made
 
         def note(it: Done) -> str:
             pictures = f", {it['pictures']:,} pictures, {it['left_out']:,} left out" if "pictures" in it else ""
@@ -179,7 +185,7 @@ class ContinualStudy:
                 f"# {self.cfg.run.name}",
                 f"![{'F1 and forgetting of each modality' if self.cfg.modalities else 'F1 after each task'}](plot.png)",
                 f"## Results\n\n{self._least(labels)}{comparison.markdown()}",
-                f"## Tasks\n\n{_sizes(stream)}",
+                f"## Tasks\n\n{_sizes(labels.stream, self.cfg.folds, self.cfg.seeds[0], self.cfg.run.seed)}",
                 f"## Config\n\n```yaml\n{self.config_text}```\n",
             )
         )
@@ -273,12 +279,49 @@ def results(folder: Path) -> list[Done]:
     return told
 
 
-def _sizes(stream: Done) -> str:
-    """Return the table of the tasks."""
+def _sizes(stream: PostStream, folds: int, seed: int, dealt_by: int) -> str:
+    """Return the table of the tasks, with folds as the first seed has them."""
+    from raykg.data.folds import held_out
+
+    if folds:
+        stream = held_out(stream, seed % folds, folds, dealt_by)
     rows = ["| task | new types | training | validation | test so far |", "|---:|---|---:|---:|---:|"]
-    for number, task in enumerate(stream["tasks"], start=1):
-        rows.append(f"| {number} | {', '.join(task['types'])} | {task['train']:,} | {task['validation']:,} | {task['test']:,} |")
+    for number, task in enumerate(stream.tasks, start=1):
+        sizes = " | ".join(f"{len(some):,}" for some in (task.train, task.validation, task.test))
+        rows.append(f"| {number} | {', '.join(task.types)} | {sizes} |")
     return "\n".join(rows)
+
+
+def _check_rows(stream: PostStream, folds: int, seed: int) -> None:
+    """Refuse a stream that cannot be learnt or tested.
+
+    Raises:
+        PostError: a task has no post to learn from, or nothing is tested; or the folds cannot be dealt.
+    """
+    from raykg.data.errors import PostError
+    from raykg.data.folds import held_out
+
+    if folds:
+        stream = held_out(stream, 0, folds, seed)
+    for number, task in enumerate(stream.tasks, start=1):
+        for split, rows in (("train", task.train), ("test", task.test)):
+            if not len(rows):
+                raise PostError(
+                    f"posts: task {number} ({', '.join(task.types)}) has no post with the split {split}: give some, "
+                    "or let `folds` deal posts to training, validation and test"
+                )
+
+
+def _no_picture(features: Path, images: Path | None, pictures: int) -> Exception:
+    """Return why a model of pictures has none to learn from."""
+    from raykg.data.errors import PostError
+
+    if images is None:
+        return PostError("model.image is set and posts.images is not: give the folder of the pictures, or leave model.image out")
+    if not pictures:
+        return PostError("model.image is set and no post names a picture: leave it out")
+    first = json.loads((features / "left-out.jsonl").read_text(encoding="utf-8").splitlines()[0])
+    return PostError(f"posts.images ({images}): none of {pictures:,} pictures can be read; first: {first['picture']} {first['reason']}")
 
 
 def _course(groups: list[list[int]], told: list[Done]) -> Course:

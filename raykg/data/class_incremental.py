@@ -82,7 +82,7 @@ def _groups(counts: Counter[str], groups: int | Sequence[Sequence[str]], order: 
         return [list(kinds) for kinds in groups]
     listed = sorted(counts, key=lambda kind: (-counts[kind], kind))
     if not 0 < groups <= len(listed):
-        raise PostError(f"groups ({groups}): there are {len(listed)} types, expected from 1 to {len(listed)} tasks")
+        raise PostError(f"tasks ({groups}): there are {len(listed)} types, expected from 1 to {len(listed)} tasks")
     if order == "random":
         places = permute(np.arange(len(listed), dtype=np.int64), len(listed), seed, 0)
         listed = [listed[place] for place in places.tolist()]

@@ -64,7 +64,8 @@ def _parts(groups: Rows, classes: Rows, folds: int, seed: int, names: list[str])
     for one in np.unique(classes[first]).tolist():
         own = np.flatnonzero(classes[first] == one)
         if len(own) < folds:
-            raise PostError(f"folds ({folds}): only {len(own)} pictures of the type {names[one]}, expected at least one in each fold")
+            told = f"the type {names[one]} has {len(own)} posts, counting those with one picture once"
+            raise PostError(f"folds ({folds}): {told}: expected at most as many folds")
         part[own] = permute(np.arange(len(own), dtype=np.int64), len(own), seed, one) % folds
     return part[member]
 

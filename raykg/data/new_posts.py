@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 import pyarrow as pa
 
 from raykg.data.errors import PostError
+from raykg.data.post_rows import NO_OBJECT
 from raykg.data.post_table import POSTS, Kind, post_table
 
 if TYPE_CHECKING:
@@ -49,7 +50,7 @@ def _post(row: Any, line: int, kind: Kind) -> pa.Table:  # noqa: ANN401 - JSON
         PostError: the row is no post.
     """
     if not isinstance(row, dict):
-        raise PostError("expected an object")
+        raise PostError(NO_OBJECT)
     tokens = row.get("tokens") or (row["text"].split() if isinstance(row.get("text"), str) else None)
     if not tokens:
         raise PostError("tokens: is missing or empty, and so is text")

@@ -19,6 +19,9 @@ import pyarrow.parquet as pq
 
 from raykg.data.errors import PostError
 
+NO_OBJECT = 'is no JSON object, such as {"id": "1", "tokens": ["Ann", "met", "Bob"]}'
+"""Why a row that is none cannot be a post."""
+
 _READ = 1 << 20  # bytes at a time
 
 
@@ -74,7 +77,7 @@ def parts(file: Path, rows: int) -> Iterator[Part]:
         else:
             raise PostError(f"{file}: cannot tell its format, expected .jsonl or .parquet")
     except (OSError, pa.ArrowInvalid) as error:
-        raise PostError(f"{file}: cannot be read ({error})") from error
+        raise PostError(f"{file}: cannot be read ({error}); a relative path begins in the folder that the command runs in") from error
 
 
 def _text_parts(file: Path, rows: int) -> Iterator[Part]:

@@ -62,16 +62,18 @@ def post_table(columns: Mapping[str, Any]) -> pa.Table:
     table = pa.Table.from_arrays(arrays, schema=POSTS)
     for wrong, why in _problems(table):
         if (found := np.flatnonzero(np.asarray(wrong))).size:
-            raise PostError(f"post {table['id'][int(found[0])]}: {why} ({found.size:,} such posts)")
+            more = f" ({found.size:,} such posts)" if found.size > 1 else ""
+            raise PostError(f"post {table['id'][int(found[0])]}: {why}{more}")
     return table
 
 
 def _problems(table: pa.Table) -> list[tuple[Any, str]]:
     """Return, for each rule, which rows break it, `[rows]`, and how it is said."""
     words = pc.list_value_length(table["tokens"]).to_numpy()
+    splits = table["split"].to_numpy(zero_copy_only=False)
     found: list[tuple[Any, str]] = [
         (words == 0, "tokens: is empty, expected at least one word"),
-        (~np.isin(table["split"].to_numpy(zero_copy_only=False), SPLITS), f"split: must be one of {', '.join(SPLITS)}"),
+        (~np.isin(splits, SPLITS), f"split ({_other(splits)}): must be one of {', '.join(SPLITS)}"),
     ]
     tags = table["tags"]
     lengths = pc.fill_null(pc.list_value_length(tags), -1).to_numpy()
@@ -83,6 +85,11 @@ def _problems(table: pa.Table) -> list[tuple[Any, str]]:
         found.append((there & ((start < 0) | (end <= start) | (end > words)), f"{side}: must be words [start, end) of the text"))
         found.append((there != table["relation"].is_valid().to_numpy(), f"{side} and relation: only one of them is given"))
     return found
+
+
+def _other(splits: Any) -> str:  # noqa: ANN401 - an array of texts
+    """Return the first split that is none."""
+    return next((one for one in splits.tolist() if one not in SPLITS), "")
 
 
 @dataclass(frozen=True, slots=True)

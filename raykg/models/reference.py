@@ -231,9 +231,9 @@ def verified(reference: str, sha256: str, *, cache: Path | None = None, wheel: s
 def _resolve_tiny(architecture: str, models: Path) -> Path:
     from raykg.models import tiny
 
-    known = [*tiny.ARCHITECTURES, *tiny.ENCODERS]
-    if architecture not in known:
-        raise ModelReferenceError(f"model.reference (tiny:{architecture}): expected tiny: and one of {', '.join(known)}")
+    if architecture not in tiny.ARCHITECTURES and architecture not in tiny.ENCODERS:
+        written, seen = ", ".join(tiny.ARCHITECTURES), ", ".join(tiny.ENCODERS)
+        raise ModelReferenceError(f"tiny:{architecture}: expected tiny: and one of {written}; of texts' and pictures' encoders {seen}")
     target = models / f"tiny-{architecture}-{tiny.VERSION}"
     return _build_once(target, lambda folder: tiny.write(architecture, folder), {"tiny": architecture})
 

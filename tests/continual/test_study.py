@@ -9,6 +9,7 @@ from raykg.config.load import from_dict, to_dict
 from raykg.continual.continual_config import ContinualConfig
 from raykg.continual.course import run_course
 from raykg.continual.study import ContinualStudy, labels_of, results
+from raykg.data.errors import PostError
 from raykg.train.errors import StageChanged, TrainError
 from tests.continual.mnre_files import write_mnre
 
@@ -108,3 +109,34 @@ def test_strategies_are_called_by_what_sets_them_apart(tmp_path):
     ]
     with pytest.raises(TrainError, match="has left no task"):
         results(tmp_path)
+
+
+def own_posts(folder, **more):
+    """A user's file of three relations, of which nothing is said but what it must have."""
+    span, rows = {"head": {"start": 0, "end": 1}, "tail": {"start": 2, "end": 3}}, []
+    for number in range(30):
+        row = {"tokens": ["a", "bcd"[number % 3], "e"], "relation": f"r{number % 3}", "image": f"{number}.png", **span, **more}
+        rows.append(json.dumps(row))
+    (folder / "mine.jsonl").write_text("\n".join(rows) + "\n")
+    return {"name": "file", "path": str(folder / "mine.jsonl"), "tasks": 3}
+
+
+def test_posts_that_cannot_be_learnt_or_tested_are_refused_with_what_to_do(ray_session, tmp_path):
+    with pytest.raises(PostError, match=r"task 1 \(r0\) has no post with the split test: give some, or let `folds`"):
+        study(tmp_path, Told(), posts=own_posts(tmp_path)).run()
+    model = {"text": "tiny:bert", "image": "tiny:vit", "top": 1, "positions": 64}
+    (tmp_path / "empty").mkdir()
+    for name, images, words in (
+        ("a", {"images": str(tmp_path / "empty")}, r"posts.images \(.*empty\): none of 30 pictures can be read; first: 0.png is missing"),
+        ("b", {}, "model.image is set and posts.images is not"),
+    ):
+        with pytest.raises(PostError, match=words):
+            study(
+                tmp_path, Told(), posts=own_posts(tmp_path) | images, model=model, folds=3, run={"name": name, "storage": str(tmp_path)}
+            ).run()
+
+
+def test_with_folds_the_report_shows_what_the_first_seed_has(ray_session, tmp_path):
+    job = study(tmp_path, Told(), posts=own_posts(tmp_path), folds=5, strategies=["vanilla"], seeds=[1])
+    text = job.run().report.read_text()
+    assert "| 1 | r0 | 7 | 1 | 2 |" in text and "| 3 | r2 | 7 | 1 | 6 |" in text

@@ -70,7 +70,7 @@ def post_table_with_tests():
 @pytest.mark.parametrize(
     ("posts", "groups", "words"),
     [
-        (related([("train", "a")]), 3, r"groups \(3\): there are 1 types, expected from 1 to 1 tasks"),
+        (related([("train", "a")]), 3, r"tasks \(3\): there are 1 types, expected from 1 to 1 tasks"),
         (related([("train", "a")]), (("z",),), "no training post has the type z"),
     ],
 )

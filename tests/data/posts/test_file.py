@@ -41,7 +41,7 @@ def test_what_is_no_post_is_a_dead_letter(tmp_path):
         {"tokens": "x", "relation": "a", "head": SPAN, "tail": {"start": 0, "end": 9}},
     ]
     path = write(tmp_path, [*GOOD, *bad])
-    with pytest.raises(PostError, match=r"6 bad rows, max_bad_rows allows 0; first: line 5: tokens: is missing or empty"):
+    with pytest.raises(PostError, match=r"6 bad rows, max_bad_rows allows 0; first: line 5: is no JSON object"):
         PostFile(Config(path=path, tasks=1)).stream(0)
     letters = [json.loads(line) for line in (tmp_path / "posts.jsonl.bad.jsonl").read_text().splitlines()]
     assert [letter["line"] for letter in letters] == [5, 6, 7, 8, 9, 10]

@@ -20,3 +20,7 @@ def test_an_encoder_cut_in_two_gives_what_the_whole_gives():
 def test_what_is_no_encoder_is_said():
     with pytest.raises(EncoderError, match="built like BERT"):
         text_encoder("tiny:gpt2", 1)
+    with pytest.raises(EncoderError, match=r"model.text \(tiny:llama\): is no text encoder built like BERT, but LlamaModel"):
+        text_encoder("tiny:llama", 1)
+    with pytest.raises(EncoderError, match=r"model.text \(tiny:vit\): is no text encoder"):
+        text_encoder("tiny:vit", 1)

@@ -1,7 +1,10 @@
 import json
 import shutil
 
+import pytest
+
 from raykg.models.encoders.vision_transformer import vision_transformer
+from raykg.models.errors import EncoderError
 from raykg.models.reference import resolve
 
 
@@ -14,3 +17,8 @@ def test_pictures_are_brought_to_the_colours_that_the_model_was_trained_with(tmp
     (folder / "preprocessor_config.json").write_text(json.dumps(told))
     found = vision_transformer(str(folder), 1)
     assert found.mean == (0.48, 0.46, 0.41) and found.deviation == (0.27, 0.26, 0.28)
+
+
+def test_what_is_no_picture_encoder_is_said():
+    with pytest.raises(EncoderError, match=r"model.image \(tiny:bert\): is no picture encoder built like CLIP's or ViT, but BertModel"):
+        vision_transformer("tiny:bert", 1)
