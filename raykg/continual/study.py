@@ -105,9 +105,9 @@ class ContinualStudy:
         """Do the whole job, or what is left of it."""
         launch.start_ray(self._machine(), self.folder / "logs")
         stream = self.setup_stream()
-        self.setup_features(stream)
+        features = self.setup_features(stream)
         self.learn(stream)
-        return self.report(stream)
+        return self.report(stream, features)
 
     def setup_stream(self) -> Done:
         """Read the posts and deal them to tasks."""
@@ -140,11 +140,7 @@ class ContinualStudy:
                 raise _no_picture(self.folder / "features", images, made["pictures"])
             return made
 
-        def note(it: Done) -> str:
-            pictures = f", {it['pictures']:,} pictures, {it['left_out']:,} left out" if "pictures" in it else ""
-            return f"{it['tokens']:,} tokens, {it['cut']:,} texts cut, {it['unreadable']:,} left out with a mention cut off{pictures}"
-
-        return self._stage("features", [self._bound("model"), stream["sha256"]], run, note)
+        return self._stage("features", [self._bound("model"), stream["sha256"]], run, _left_out)
 
     def learn(self, stream: Done) -> None:
         """Run every course that is not at its end."""
@@ -168,7 +164,7 @@ class ContinualStudy:
         note = f"{modalities}{len(self.cfg.strategies)} strategies, {len(self.cfg.seeds)} seeds, {tasks} tasks"
         self.listener.done("courses", time.monotonic() - started, note, bool(left))
 
-    def report(self, stream: Done) -> Outcome:
+    def report(self, stream: Done, features: Done) -> Outcome:
         """Write the table, the plot and every number."""
         from raykg.continual.labels import Labels
         from raykg.continual.stream import open_stream
@@ -180,12 +176,13 @@ class ContinualStudy:
         }
         comparison = Comparison(courses, {entry.title: (entry.modality or "", entry.label) for entry in self.entries})
         comparison.plot(self.folder / "plot.png")
+        sizes = _sizes(labels.stream, self.cfg.folds, self.cfg.seeds[0], self.cfg.run.seed)
         text = "\n\n".join(
             (
                 f"# {self.cfg.run.name}",
                 f"![{'F1 and forgetting of each modality' if self.cfg.modalities else 'F1 after each task'}](plot.png)",
                 f"## Results\n\n{self._least(labels)}{comparison.markdown()}",
-                f"## Tasks\n\n{_sizes(labels.stream, self.cfg.folds, self.cfg.seeds[0], self.cfg.run.seed)}",
+                f"## Tasks\n\n{stream['posts']:,} posts, {_left_out(features)}.\n\n{sizes}",
                 f"## Config\n\n```yaml\n{self.config_text}```\n",
             )
         )
@@ -277,6 +274,13 @@ def results(folder: Path) -> list[Done]:
         raise TrainError(f"{folder}: the course has left no task: run the same command again")
     told: list[Done] = json.loads((found[-1] / "engine" / "state.json").read_text(encoding="utf-8"))["results"]
     return told
+
+
+def _left_out(features: Done) -> str:
+    """Return how much was read and what was not."""
+    pictures = f", {features['pictures']:,} pictures, {features['left_out']:,} left out" if "pictures" in features else ""
+    unreadable = f"{features['unreadable']:,} left out with a mention cut off"
+    return f"{features['tokens']:,} tokens, {features['cut']:,} texts cut, {unreadable}{pictures}"
 
 
 def _sizes(stream: PostStream, folds: int, seed: int, dealt_by: int) -> str:

@@ -55,6 +55,7 @@ def test_a_study_compares_goes_on_and_takes_more_seeds(ray_session, tmp_path):
     outcome = study(tmp_path, told).run()
     assert told.ran == {"stream": True, "features": True, "courses": True} and told.counted[-1] == (4, 4)
     text = outcome.report.read_text()
+    assert re.search(r"posts, [\d,]+ tokens, 0 texts cut, 0 left out with a mention cut off\.", text)
     assert re.search(r"The most frequent type for every row: final F1 0\.\d{3}\.", text)
     assert "| vanilla | 1 |" in text and "| 1 | r1, r2 | 36 | 9 | 12 |" in text and "text: of the config" in text
     assert (outcome.folder / "plot.png").exists()
