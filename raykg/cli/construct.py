@@ -62,22 +62,23 @@ def command(
     if live is not None and store is not None:
         _open(live, store)  # what is wrong with them is said before the posts are read
     counts = _extract(learnt, posts, out, least, workers, images)
-    held = learnt.calibration.precision(least)
-    console.print(
-        f"{posts}: {counts['posts'] - counts['dead']:,} posts, {counts['dead']:,} dead letters, "
-        f"{counts['unreadable']:,} cut within a mention",
-        soft_wrap=True,
-    )
-    if learnt.pictures:
-        lost = "" if images is not None else ": give --images the folder that they are in"
-        console.print(f"pictures: {counts['pictures']:,} read, {counts['lost']:,} missing or broken{lost}", soft_wrap=True)
-    console.print(
-        f"{counts['told']:,} extractions, {counts['kept']:,} with confidence {least:.3f} and above "
-        f"(on test posts {held.right:,} of {held.all:,} such were right)", soft_wrap=True,
-    )  # fmt: skip
+    for line in _read(learnt, posts, counts, least, images is not None):
+        console.print(line, soft_wrap=True)
     console.print(f"found:    {out / 'extractions.parquet'}", soft_wrap=True)
     if live is not None and store is not None:
         _grow(console, live, store, out, growing, accept=accept)
+
+
+def _read(learnt: LearntModel, posts: Path, counts: dict[str, int], threshold: float, given: bool) -> list[str]:  # noqa: FBT001
+    """Return what is said of the posts that were read; `given`: a folder of pictures."""
+    held = learnt.calibration.precision(threshold)
+    good = counts["posts"] - counts["dead"]
+    lines = [f"{posts}: {good:,} posts, {counts['dead']:,} dead letters, {counts['unreadable']:,} cut within a mention"]
+    if learnt.pictures:
+        lost = "" if given else ": give --images the folder that they are in"
+        lines.append(f"pictures: {counts['pictures']:,} read, {counts['lost']:,} missing or broken{lost}")
+    sure = f"{counts['told']:,} extractions, {counts['kept']:,} with confidence {threshold:.3f} and above"
+    return [*lines, f"{sure} (on test posts {held.right:,} of {held.all:,} such were right)"]
 
 
 def _extract(learnt: LearntModel, posts: Path, out: Path, threshold: float, workers: int, images: Path | None) -> dict[str, int]:

@@ -26,6 +26,8 @@ from raykg.data.pictures import picture
 Pixels = NDArray[np.uint8]
 _FILE = "names.arrow"
 _STEPS = 4  # of one task: a task costs about 10 ms on top of its work
+FEW = 256
+"""Pictures that are decoded before a pipeline of Ray Data would have started, which takes about a second."""
 
 
 @dataclass(frozen=True)
@@ -77,7 +79,7 @@ class PictureStream:
         return found
 
     def ahead(self, groups: Iterable[NDArray[np.int64]]) -> Iterator[Pixels]:
-        """Yield the pictures of one group of places after another, decoded by Ray Data ahead of time; here where Ray does not run.
+        """Yield the pictures of one group of places after another, decoded by Ray Data ahead of time; here if they are few.
 
         Raises:
             PictureError: one cannot be read any more, or Ray Data ended too soon.
@@ -85,7 +87,7 @@ class PictureStream:
         import ray
 
         wanted = list(groups)
-        if not ray.is_initialized() or len(wanted) <= 1:
+        if not ray.is_initialized() or sum(map(len, wanted)) <= FEW:
             yield from map(self.take, wanted)
             return
         count = 0

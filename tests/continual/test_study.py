@@ -125,7 +125,7 @@ def own_posts(folder, **more):
 def test_posts_that_cannot_be_learnt_or_tested_are_refused_with_what_to_do(ray_session, tmp_path):
     with pytest.raises(PostError, match=r"task 1 \(r0\) has no post with the split test: give some, or let `folds`"):
         study(tmp_path, Told(), posts=own_posts(tmp_path)).run()
-    model = {"text": "tiny:bert", "image": "tiny:vit", "top": 1, "positions": 64}
+    model = {"text": "tiny:bert", "image": "tiny:vit", "top": 1, "positions": 64, "frozen": False}
     (tmp_path / "empty").mkdir()
     for name, images, words in (
         ("a", {"images": str(tmp_path / "empty")}, r"posts.images \(.*empty\): none of 30 pictures can be read; first: 0.png is missing"),
@@ -138,6 +138,7 @@ def test_posts_that_cannot_be_learnt_or_tested_are_refused_with_what_to_do(ray_s
 
 
 def test_with_folds_the_report_shows_what_the_first_seed_has(ray_session, tmp_path):
-    job = study(tmp_path, Told(), posts=own_posts(tmp_path), folds=5, strategies=["vanilla"], seeds=[1])
+    model = {"text": "tiny:bert", "top": 1, "positions": 64, "frozen": False}
+    job = study(tmp_path, Told(), posts=own_posts(tmp_path), model=model, folds=5, strategies=["vanilla"], seeds=[1])
     text = job.run().report.read_text()
     assert "| 1 | r0 | 7 | 1 | 2 |" in text and "| 3 | r2 | 7 | 1 | 6 |" in text

@@ -59,11 +59,13 @@ def test_a_text_looks_at_its_picture_and_at_no_other():
     look = LookAtPicture(32, 4).eval()
     text, image = torch.randn(2, 3, 32), torch.randn(2, 5, 32)
     present = torch.tensor([True, False])
-    found = look(text, image, present)
+    whole = torch.tensor([[True, True, True, True, False]] * 2)
+    found = look(text, image, present, whole)
     assert torch.equal(found[1], text[1]) and not torch.allclose(found[0], text[0])
     other = image.clone()
     other[1] = 0.0
-    assert torch.equal(look(text, other, present), found)
+    other[0, 4] = 0.0  # a crop that is not there
+    assert torch.equal(look(text, other, present, whole), found)
 
 
 def test_a_pictures_keys_stand_before_a_texts():
