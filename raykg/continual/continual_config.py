@@ -92,6 +92,8 @@ class ContinualConfig:
             raise ValueError("strategies and seeds: give at least one of each")
         if self.modalities and self.model.image is None:
             raise ValueError("modalities need model.image: without pictures there are texts alone")
+        for one in self.strategies:
+            one.method().model(one.config, self.model)  # a fusion or keys that do not fit are said here, not by a course
 
     def modality(self, name: Modality | None) -> DualStreamConfig:
         """Return the model as it is given one of `modalities`; None: as it says itself."""

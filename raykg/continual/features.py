@@ -133,12 +133,12 @@ def write_features(posts: pa.Table, cfg: DualStreamConfig, folder: Path, workers
         writer.write_table(tokens.combine_chunks())
     sizes = {"posts": tokens.num_rows, "tokens": int(lengths(tokens).sum()), "cut": sum(tokens["cut"].to_pylist())}
     sizes["unreadable"] = tokens.num_rows - sum(tokens["readable"].to_pylist())
-    if cfg.frozen:
-        _write_states(tokens.num_rows, sizes["tokens"], cfg, folder, workers)
     if cfg.image is not None:
         from raykg.continual.picture_features import write_pictures
 
         sizes |= write_pictures(posts, cfg, folder, workers, images)
+    if cfg.frozen:
+        _write_states(tokens.num_rows, sizes["tokens"], cfg, folder, workers)
     write_atomically(done, json.dumps(sizes) + "\n")
     return sizes
 

@@ -180,19 +180,15 @@ class Reader:
         """Return the states of the pictures that could be read, or what reads them, and each post's place and its crops' among them."""
         crops = self.cfg.crops
         names = shown(posts, crops)
-        good = np.zeros(len(names), dtype=np.bool_)
+        reasons = ["no folder is given"] * len(names)
         found: np.ndarray | PictureStream | None = None
-        if self.encoder is not None and self.model.lower_image is None:
-            found = states = np.zeros((max(1, len(names)), self.encoder.tokens, self.encoder.width), dtype=np.float32)
-            if images is not None:
-                good = np.array(
-                    [not reason for reason in encode(self.encoder, images, names.to_pylist(), states.__setitem__)], dtype=np.bool_
-                )
-        elif self.encoder is not None:
+        if self.encoder is not None and self.model.lower_image is not None:
             found = PictureStream(images or self.learnt.folder, names, self.encoder.pixels)
-            if images is not None:
-                told = unreadable(images, self.encoder.pixels, {"name": names.to_numpy(zero_copy_only=False)})
-                good = np.array([not reason for reason in told["reason"]], dtype=np.bool_)
+            reasons = reasons if images is None else unreadable(images, self.encoder.pixels, names.to_pylist())
+        elif self.encoder is not None:
+            found = states = np.zeros((max(1, len(names)), self.encoder.tokens, self.encoder.width), dtype=np.float32)
+            reasons = reasons if images is None else encode(self.encoder, images, names.to_pylist(), states.__setitem__)
+        good = np.array([not reason for reason in reasons], dtype=np.bool_)
         return found, *places(posts, crops, names, good)
 
 

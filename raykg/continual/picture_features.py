@@ -20,7 +20,7 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from raykg.continual.picture_stream import PictureStream, inside, unreadable
-from raykg.data.errors import PictureError
+from raykg.data.errors import PictureError, PostError
 from raykg.data.pictures import picture, scaled
 
 if TYPE_CHECKING:
@@ -41,7 +41,10 @@ def write_pictures(posts: pa.Table, cfg: DualStreamConfig, folder: Path, workers
         cfg: the model.
         folder: where to write.
         workers: processes that compute beside each other, a thread each.
-        images: folder of the pictures; None: all are missing.
+        images: folder of the pictures; None: there is none.
+
+    Raises:
+        PostError: no picture at all can be read.
     """
     import ray.data
 
@@ -49,27 +52,25 @@ def write_pictures(posts: pa.Table, cfg: DualStreamConfig, folder: Path, workers
     from raykg.continual.building import encoder_of_images
 
     unique = shown(posts, cfg.crops)
+    if images is None or not len(unique):
+        raise _no_picture(images, {})
     encoder = encoder_of_images(cfg)
     if encoder is None:
         raise ValueError("write_pictures: the model has no encoder of pictures")
+    table = pa.table({"row": np.arange(len(unique)), "name": unique})
+    blocks = -(-len(unique) // _ROWS)
+    listed, workers = ray.data.from_arrow(table).repartition(blocks), min(workers, blocks)
     if cfg.frozen:
-        shape = (max(1, len(unique)), encoder.tokens, encoder.width)
+        shape = (len(unique), encoder.tokens, encoder.width)
         np.lib.format.open_memmap(folder / "image.npy", mode="w+", dtype=np.float32, shape=shape).flush()
+        given = {"folder": str(folder), "model": to_dict(cfg), "images": str(images.absolute())}
+        done = listed.map_batches(_Encode, fn_constructor_kwargs=given, batch_size=None, concurrency=workers, num_cpus=1)
     else:
-        PictureStream(images or folder, unique, encoder.pixels).write(folder)
-    reasons: dict[str, str] = {}
-    if images is None:
-        reasons = dict.fromkeys(unique.to_pylist(), "there is no folder of pictures")
-    elif len(unique):
-        table = pa.table({"row": np.arange(len(unique)), "name": unique})
-        blocks = max(1, -(-len(unique) // _ROWS))
-        listed, workers = ray.data.from_arrow(table).repartition(blocks), min(workers, blocks)
-        if cfg.frozen:
-            given = {"folder": str(folder), "model": to_dict(cfg), "images": str(images.absolute())}
-            done = listed.map_batches(_Encode, fn_constructor_kwargs=given, batch_size=None, concurrency=workers, num_cpus=1)
-        else:
-            done = listed.map_batches(partial(unreadable, images.absolute(), encoder.pixels), batch_size=None, num_cpus=1)
-        reasons = {row["name"]: row["reason"] for row in done.take_all() if row["reason"]}
+        PictureStream(images, unique, encoder.pixels).write(folder)
+        done = listed.map_batches(partial(_look, images.absolute(), encoder.pixels), batch_size=None, num_cpus=1)
+    reasons = {row["name"]: row["reason"] for row in done.take_all() if row["reason"]}
+    if len(reasons) == len(unique):
+        raise _no_picture(images, reasons)
     rows, crops = places(posts, cfg.crops, unique, np.array([name not in reasons for name in unique.to_pylist()], dtype=np.bool_))
     listing = pa.FixedSizeListArray.from_arrays(crops.ravel(), cfg.crops) if cfg.crops else pa.nulls(len(rows), pa.list_(pa.int64(), 0))
     found = pa.table({"row": rows, "crops": listing})
@@ -78,6 +79,22 @@ def write_pictures(posts: pa.Table, cfg: DualStreamConfig, folder: Path, workers
     lines = (json.dumps({"picture": name, "reason": reason}, ensure_ascii=False) + "\n" for name, reason in sorted(reasons.items()))
     (folder / "left-out.jsonl").write_text("".join(lines), encoding="utf-8")
     return {"pictures": len(unique), "left_out": len(reasons)}
+
+
+def _no_picture(images: Path | None, reasons: dict[str, str]) -> PostError:
+    """Return why a model of pictures has none to learn from."""
+    if images is None:
+        return PostError("model.image is set and posts.images is not: give the folder of the pictures, or leave model.image out")
+    if not reasons:
+        return PostError("model.image is set and no post names a picture: leave it out")
+    name, reason = min(reasons.items())
+    return PostError(f"posts.images ({images}): none of {len(reasons):,} pictures can be read; first: {name} {reason}")
+
+
+def _look(images: Path, size: int, block: dict[str, NDArray[Any]]) -> dict[str, list[Any]]:
+    """Look at some pictures that are computed later: what a Ray Data task runs."""
+    names = block["name"].tolist()
+    return {"name": names, "reason": unreadable(images, size, names)}
 
 
 class _Encode:

@@ -11,7 +11,7 @@ computed, in order. Nothing but names is kept: the decoded pictures of a data se
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -106,7 +106,8 @@ class PictureStream:
         import ray.data
         from ray.data import ExecutionResources
 
-        listed = pa.table({"step": np.arange(len(wanted)), "places": pa.array([one.tolist() for one in wanted], pa.list_(pa.int64()))})
+        starts = np.cumsum([0, *map(len, wanted)], dtype=np.int32)
+        listed = pa.table({"step": np.arange(len(wanted)), "places": pa.ListArray.from_arrays(starts, np.concatenate(wanted))})
         dataset = ray.data.from_arrow([listed.slice(start, _STEPS) for start in range(0, len(wanted), _STEPS)])
         options = dataset.context.execution_options
         options.preserve_order = True
@@ -137,9 +138,9 @@ class _Decode:
             return b"", str(error)
 
 
-def unreadable(folder: Path, size: int, block: Mapping[str, NDArray[Any]]) -> dict[str, list[Any]]:
-    """Return of each picture, `block["name"]`, why it cannot be read, "" where it can: what a Ray Data task runs."""
-    return {"name": block["name"].tolist(), "reason": [_reason(folder, name, size) for name in block["name"].tolist()]}
+def unreadable(folder: Path, size: int, names: Sequence[str]) -> list[str]:
+    """Return of each picture why it cannot be read, "" where it can."""
+    return [_reason(folder, name, size) for name in names]
 
 
 def inside(folder: Path, name: str) -> Path:

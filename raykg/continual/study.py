@@ -135,10 +135,7 @@ class ContinualStudy:
         def run() -> Done:
             opened, source = open_stream(self.folder / "stream"), self.cfg.posts.method()(self.cfg.posts.config)
             images = None if self.cfg.model.image is None else source.images(opened, self.folder / "images", self.cfg.run.seed)
-            made = write_features(opened.posts, self.cfg.model, self.folder / "features", self.cfg.side_by_side, images)
-            if self.cfg.model.image is not None and made["left_out"] == made["pictures"]:
-                raise _no_picture(self.folder / "features", images, made["pictures"])
-            return made
+            return write_features(opened.posts, self.cfg.model, self.folder / "features", self.cfg.side_by_side, images)
 
         return self._stage("features", [self._bound("model"), stream["sha256"]], run, _left_out)
 
@@ -314,18 +311,6 @@ def _check_rows(stream: PostStream, folds: int, seed: int) -> None:
                     f"posts: task {number} ({', '.join(task.types)}) has no post with the split {split}: give some, "
                     "or let `folds` deal posts to training, validation and test"
                 )
-
-
-def _no_picture(features: Path, images: Path | None, pictures: int) -> Exception:
-    """Return why a model of pictures has none to learn from."""
-    from raykg.data.errors import PostError
-
-    if images is None:
-        return PostError("model.image is set and posts.images is not: give the folder of the pictures, or leave model.image out")
-    if not pictures:
-        return PostError("model.image is set and no post names a picture: leave it out")
-    first = json.loads((features / "left-out.jsonl").read_text(encoding="utf-8").splitlines()[0])
-    return PostError(f"posts.images ({images}): none of {pictures:,} pictures can be read; first: {first['picture']} {first['reason']}")
 
 
 def _course(groups: list[list[int]], told: list[Done]) -> Course:

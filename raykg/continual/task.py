@@ -7,6 +7,7 @@ share them by their length. Nothing of a step depends on how many workers there 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from itertools import tee
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -74,9 +75,9 @@ class ContinualTask:
 
     def batches(self, start_step: int, stop_step: int) -> Iterator[Step]:
         """Yield this worker's share of the steps."""
-        steps = range(start_step, stop_step)
-        for number, shown in zip(steps, self._course.batches.ahead(self._rows_of(number)[0] for number in steps), strict=True):
-            yield self._step(number, shown)
+        planned, again = tee(self._rows_of(number) for number in range(start_step, stop_step))
+        for (rows, remembered), shown in zip(planned, self._course.batches.ahead(rows for rows, _ in again), strict=True):
+            yield self._step(rows, remembered, shown)
 
     def filler(self) -> Batch:
         """Return a row that carries no loss."""
@@ -113,8 +114,7 @@ class ContinualTask:
             found: tuple[Seen, Any] = self._teacher({**batch, "open": torch.from_numpy(self._taught).to(self._course.ranks.device)})
         return found
 
-    def _step(self, number: int, shown: Shown) -> Step:
-        rows, remembered = self._rows_of(number)
+    def _step(self, rows: Rows, remembered: Flags, shown: Shown) -> Step:
         weights = self._course.batches.weights(rows)
         parts = self._parts(weights)
         each = None if shown is None else shown.reshape(len(rows), -1, *shown.shape[1:])  # a row's picture, and its crops

@@ -21,3 +21,8 @@ def test_a_comparison_of_nothing_is_refused():
 def test_defaults_compare_what_matters():
     cfg = from_dict(ContinualConfig, {"posts": POSTS})
     assert [one.name for one in cfg.strategies] == ["vanilla", "replay", "lmc", "joint"] and cfg.resources.workers == 1
+
+
+def test_a_strategy_that_does_not_fit_the_model_is_refused_before_anything_runs():
+    with pytest.raises(ConfigErrors, match=r"fusion \(prefix\) needs model.image"):
+        from_dict(ContinualConfig, {"posts": POSTS, "strategies": [{"name": "vanilla", "fusion": "prefix"}]})

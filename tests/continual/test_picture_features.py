@@ -3,6 +3,7 @@ from dataclasses import replace
 
 import numpy as np
 import pyarrow as pa
+import pytest
 import torch
 from PIL import Image
 
@@ -13,6 +14,7 @@ from raykg.continual.building import build
 from raykg.continual.features import Features, write_features
 from raykg.continual.labels import Labels
 from raykg.continual.picture_features import write_pictures
+from raykg.data.errors import PostError
 from raykg.data.pictures import picture, scaled
 from raykg.models.dual_stream_config import DualStreamConfig
 from raykg.models.encoders.vision_transformer import vision_transformer
@@ -56,12 +58,12 @@ def test_each_picture_is_computed_once_and_what_is_missing_is_masked_and_counted
     assert torch.equal(others["present"], batch["present"]) and not torch.equal(others["image"], batch["image"])
 
 
-def test_without_a_folder_every_picture_is_missing(tmp_path):
-    names = pa.chunked_array([["0.png", None, "1.png", "0.png"]])
-    told = write_pictures(pa.table({"image": names}), from_dict(DualStreamConfig, MODEL | {"image": "tiny:vit"}), tmp_path, 1, None)
-    assert told == {"pictures": 2, "left_out": 2}
-    with pa.memory_map(str(tmp_path / "pictures.arrow")) as source:
-        assert pa.ipc.open_file(source).read_all()["row"].to_pylist() == [-1] * 4
+def test_a_model_of_pictures_without_any_is_refused(tmp_path):
+    cfg = from_dict(DualStreamConfig, MODEL | {"image": "tiny:vit"})
+    with pytest.raises(PostError, match="model.image is set and posts.images is not"):
+        write_pictures(pa.table({"image": pa.chunked_array([["0.png", None]])}), cfg, tmp_path, 1, None)
+    with pytest.raises(PostError, match="no post names a picture"):
+        write_pictures(pa.table({"image": pa.chunked_array([[None]], pa.string())}), cfg, tmp_path, 1, tmp_path)
 
 
 def test_crops_are_shown_beside_their_picture_a_token_each(ray_session, tmp_path):

@@ -79,7 +79,7 @@ class Captions:
                 columns[name].append(value)
         if not columns["id"]:
             raise PostError(f"{self._file()}: no caption names exactly one of {', '.join(self.config.types)}")
-        _log.info("%s: %d captions taken, %d left out", self._file(), len(columns["id"]), left_out)
+        _log.warning("%s: %d captions taken, %d left out", self._file(), len(columns["id"]), left_out)
         stream = class_incremental(post_table(columns), self.config.tasks, seed=seed)
         return held_out(stream, 0, FOLDS, seed)
 

@@ -85,14 +85,21 @@ class Photos:
             if len(types) != 1:
                 left_out["no type" if not types else "two types"] += 1
                 continue
-            row = (key, "train", [*LEAD, *described(nouns, key, kinds)], photo.name, HEAD, TAIL, nouns[types[0]].words[0])
+            row = (
+                f"{key}:{len(columns['id'])}",
+                "train",
+                [*LEAD, *described(nouns, key, kinds)],
+                photo.name,
+                HEAD,
+                TAIL,
+                nouns[types[0]].words[0],
+            )
             for name, value in zip(columns, row, strict=True):
                 columns[name].append(value)
         if not columns["id"]:
             raise PostError(f"{self.config.folder}: has no photo of any type; expected files such as n01514859_hen.jpg")
         if left_out:
-            _log.info("%s: %d photos left out (%s)", self.config.folder, left_out.total(), dict(left_out))
-        columns["id"] = [f"{key}:{place}" for place, key in enumerate(columns["id"])]
+            _log.warning("%s: %d photos left out (%s)", self.config.folder, left_out.total(), dict(left_out))
         stream = class_incremental(post_table(columns), self.config.tasks, seed=seed)
         return held_out(stream, 0, FOLDS, seed)
 

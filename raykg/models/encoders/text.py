@@ -26,7 +26,7 @@ def text_encoder(reference: str, top: int, wheel: str | None = None) -> Encoder:
 
     folder = resolve(reference, wheel=wheel)
     model = load_encoder(folder, reference)
-    if not hasattr(model.config, "max_position_embeddings") or getattr(model.config, "is_decoder", False) or not hasattr(model, "encoder"):
+    if not hasattr(model.config, "max_position_embeddings") or not hasattr(model, "encoder"):
         raise EncoderError(f"model.text ({reference}): is no text encoder built like BERT, but {type(model).__name__}")
     layers = cut(model, top, reference)
     lower = _Lower(model)
