@@ -30,10 +30,11 @@ def command(
 ) -> None:
     """Read new posts with a learnt model, and propose what they say to a live graph.
 
-    A post has `tokens` (or `text`), for models of relations also `head` and `tail` ({"start": 0, "end": 2}, words), and if it likes `id`
-    `image` and `crops`. Extractions count from a confidence on that was found on validation posts for the wanted precision; MODEL/README.md
-    shows what others give, and how they hold on test posts. A mention that is no entity of the graph is proposed as a new one. Each proposal
-    cites post, words, picture, model and confidence, and waits for a reviewer. A second run over the same posts proposes nothing twice.
+    A post has `tokens` (or `text`), for models of relations also `head` and `tail` ({"start": 0, "end": 2}, words), and if it likes `id`,
+    `image` and `crops`. Extractions count from a confidence on that was found on validation posts for the wanted precision; the model's
+    README.md shows what others give, and how they hold on test posts. A mention that is no entity of the graph is proposed as a new one.
+    Each proposal cites post, words, picture, model and confidence, and waits for a reviewer. A second run over the same posts proposes
+    nothing twice.
 
     While the command edits the log, a service on the same log is fenced off; it goes on by itself, its next edit may be answered with 503
     once.
