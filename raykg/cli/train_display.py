@@ -45,6 +45,8 @@ class Display:
         )  # fmt: skip
         self._task: TaskID | None = None
         self._plain_at = 0.0
+        self._stage_at = 0.0
+        self._began = (0.0, 0)  # when the progress of a stage was first shown, and how far it was
         self._warnings = _Warnings(self)
 
     def __enter__(self) -> Self:
@@ -67,7 +69,7 @@ class Display:
         self._clear()
         budget = "" if minutes is None else f" [dim](budget {_minutes(minutes * 60)})[/dim]"
         self._console.print(f"[bold]{name}[/bold]{budget}")
-        self._plain_at = time.monotonic()
+        self._plain_at = self._stage_at = time.monotonic()
 
     def done(self, name: str, seconds: float, note: str, ran: bool) -> None:
         """Say that a stage has ended."""
@@ -85,8 +87,13 @@ class Display:
             self._console.print(f"  going on after step {record['step']} of {record['steps']}")
 
     def progress(self, name: str, done: int, total: int) -> None:
-        """Show how far a countable stage is."""
-        self._move(name, done, total, "")
+        """Show how far a countable stage is, and by what it has done so far how long it will take."""
+        now = time.monotonic()
+        if self._began[0] < self._stage_at:
+            self._began = (now, done)
+        since, before = self._began
+        left = f"{_minutes((now - since) * (total - done) / (done - before))} left" if before < done < total else ""
+        self._move(name, done, total, left)
 
     def note(self, text: str) -> None:
         """Show something that the user should know."""

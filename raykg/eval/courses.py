@@ -35,6 +35,7 @@ TITLES = {
     "backward": "backward",
     "forward": "forward",
 }
+_SAY_MOST = ("final", "average", "forgetting")
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,12 +108,14 @@ class Comparison:
         return "\n\n".join(parts)
 
     def console_table(self) -> Table:
-        """Return the table of all numbers for a terminal."""
+        """Return the numbers that say most, in the 80 columns of a terminal; `markdown` has all of them."""
+        from rich import box
         from rich.table import Column, Table
 
-        table = Table(Column("strategy", no_wrap=True), "seeds", *(TITLES[name] for name in self.names))
+        columns = [Column(title, justify="right", no_wrap=True) for title in ("seeds", *(TITLES[name] for name in _SAY_MOST))]
+        table = Table(Column("strategy", overflow="fold"), *columns, box=box.SIMPLE_HEAD, pad_edge=False, padding=(0, 1, 0, 0))
         for label, runs in self.metrics.items():
-            table.add_row(label, str(len(runs)), *(_cell(*self.spread(label, name)) for name in self.names))
+            table.add_row(label, str(len(runs)), *(_cell(*self.spread(label, name)) for name in _SAY_MOST))
         return table
 
     def to_dict(self) -> dict[str, Any]:

@@ -6,7 +6,8 @@
 
 The same command run again skips what is done. A config that differs in what a done stage depended on is refused, with the keys that
 differ: silently mixing two runs would be worse than asking. A setting that the run did not know yet, because raykg has gained it since,
-had its default. A run keeps the settings that it began with, so that what stages and checkpoints were made for still reads the same.
+had its default. A run keeps the settings that it began with, so that what stages and checkpoints were made for still reads the same;
+until its first stage is done, nothing was made for any.
 """
 
 from __future__ import annotations
@@ -58,11 +59,11 @@ class RunFolder:
         stored = self.path / _SETTINGS
         if resume == "never" and self.path.exists():
             self.path.rename(_aside(self.path))
-        if stored.exists():
+        if stored.exists() and any((self.path / "stages").glob("*.json")):
             began = json.loads(stored.read_text(encoding="utf-8"))
             self._compare(_bound(_completed(began, settings, complete), unbound))
             self.settings = began
-        elif resume == "must":
+        elif resume == "must" and not stored.exists():
             raise TrainError(f"{self.path}: there is no run to resume: leave --resume out to start one")
         (self.path / "stages").mkdir(parents=True, exist_ok=True)
         write_atomically(stored, json.dumps(self.settings, indent=1) + "\n")

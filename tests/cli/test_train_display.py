@@ -7,6 +7,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
 from rich.console import Console
 
 from raykg.cli.train_display import Display, evaluation_facts, step_facts
@@ -24,6 +25,7 @@ def test_a_run_in_a_log_is_plain_lines() -> None:
         display.record({"kind": "evaluation", "step": 5, "steps": 5, "set_match": 0.5, "time": 1.0})
         display.done("train", 61.0, "step 5 [best]", True)
         display.stage("evaluate", None)
+        display.progress("evaluate", 1, 3)
         display.progress("evaluate", 3, 3)
         display.done("evaluate", 0.0, "", False)
         display.note("3 rows [of 9] were left out")
@@ -47,6 +49,23 @@ def test_the_bar_on_a_terminal_is_taken_away_at_the_end() -> None:
         display.record(STEP)
         display.done("train", 700.0, "", True)
     assert "12 min" in out.getvalue()
+
+
+def test_the_time_that_is_left_goes_by_what_was_done_since_the_stage_began(monkeypatch: pytest.MonkeyPatch) -> None:
+    out, now = io.StringIO(), [100.0]
+    monkeypatch.setattr("raykg.cli.train_display.time.monotonic", lambda: now[0])
+    with Display(console=Console(file=out, width=100, highlight=False)) as display:
+        for done in (40, 40, 50, 100):  # forty were done by an earlier command
+            if done == 40 and now[0] == 100.0:
+                display.stage("courses", None)
+            display.progress("tasks", done, 100)
+            now[0] += 60.0
+        display.stage("other courses", None)
+        display.progress("tasks", 0, 8)
+        now[0] += 20.0
+        display.progress("tasks", 4, 8)
+    told = [line.strip() for line in out.getvalue().splitlines()]
+    assert told == ["courses", "tasks 40/100", "tasks 50/100  10 min left", "tasks 100/100", "other courses", "tasks 4/8  20 s left"]
 
 
 def test_waiting_for_data_is_said_when_it_matters() -> None:

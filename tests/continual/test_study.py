@@ -19,13 +19,13 @@ class Told:
     """Notes what a study says."""
 
     def __init__(self):
-        self.ran, self.counted = {}, []
+        self.ran, self.counted, self.notes = {}, [], {}
 
     def stage(self, name, minutes):
         pass
 
     def done(self, name, seconds, note, ran):
-        self.ran[name] = ran
+        self.ran[name], self.notes[name] = ran, note
 
     def record(self, record):
         pass
@@ -129,13 +129,14 @@ def test_posts_that_cannot_be_learnt_or_tested_are_refused_with_what_to_do(ray_s
     model = {"text": "tiny:bert", "image": "tiny:vit", "top": 1, "positions": 64, "frozen": False}
     settings = {"posts": own_posts(tmp_path) | {"images": str(tmp_path / "drawn")}, "model": model, "folds": 3, "strategies": ["vanilla"]}
     (tmp_path / "drawn").mkdir()
-    for _ in range(2):
-        with pytest.raises(PostError, match=r"posts.images \(.*drawn\): none of 30 pictures can be read; first: 0.png is missing"):
-            study(tmp_path, Told(), run={"name": "b", "storage": str(tmp_path)}, **settings).run()
+    with pytest.raises(PostError, match=r"posts.images \(.*drawn\): none of 30 pictures can be read; first: 0.png is missing"):
+        study(tmp_path, Told(), run={"name": "b", "storage": str(tmp_path)}, **settings).run()
     for number in range(1, 30):
         Image.new("RGB", (8, 8), (8 * number, 0, 0)).save(tmp_path / "drawn" / f"{number}.png")
-    text = study(tmp_path, Told(), run={"name": "b", "storage": str(tmp_path)}, **settings).run().report.read_text()
-    assert "30 pictures, 1 left out" in text  # they are there now, and the same command goes on
+    told = Told()
+    job = study(tmp_path, told, run={"name": "b", "storage": str(tmp_path)}, **settings)
+    job.setup_features(job.setup_stream())  # they are there now, and the same command goes on
+    assert told.notes["features"].endswith("30 pictures, 1 left out") and told.ran == {"stream": False, "features": True}
 
 
 def test_with_folds_the_report_shows_what_the_first_seed_has(ray_session, tmp_path):

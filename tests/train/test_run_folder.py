@@ -46,10 +46,16 @@ def test_a_stage_that_fails_is_not_done(tmp_path: Path) -> None:
 
 
 def test_changed_settings_are_refused_with_their_keys(tmp_path: Path) -> None:
-    RunFolder(tmp_path / "run", SETTINGS, "auto")
+    RunFolder(tmp_path / "run", SETTINGS, "auto").stage("questions", 1, lambda: None)
     other = {"train": {"batch": 16, "steps": 5, "clip": 1.0}, "graph": {"source": "a.tsv"}}
     with pytest.raises(StageChanged, match=r"train.batch was 8, is 16; train.clip was not there, is 1.0\): restore them, choose another"):
         RunFolder(tmp_path / "run", other, "auto")
+
+
+def test_settings_with_which_nothing_was_made_bind_nobody(tmp_path: Path) -> None:
+    RunFolder(tmp_path / "run", {"train": {"batch": -1}}, "auto")  # whose first stage failed
+    assert RunFolder(tmp_path / "run", SETTINGS, "auto").settings == flatten(SETTINGS)
+    assert RunFolder(tmp_path / "run", SETTINGS, "must").settings == flatten(SETTINGS)
 
 
 def test_never_moves_the_old_run_aside(tmp_path: Path) -> None:
@@ -101,9 +107,16 @@ def open_job(path: Path, job: Job, unbound: tuple[str, ...] = ()) -> RunFolder:
     return RunFolder(path, to_dict(job), "auto", unbound, lambda settings: to_dict(from_dict(Job, settings)))
 
 
+def write_begun(path: Path, settings: Mapping[str, object]) -> None:
+    """Write what a run has left that began with these dotted settings and has done a stage."""
+    (path / "settings.json").write_text(json.dumps(settings))
+    (path / "stages").mkdir()
+    (path / "stages" / "graph.json").write_text('{"key": "", "result": null, "seconds": 1.0}')
+
+
 def test_a_setting_that_a_later_release_gained_had_its_default(tmp_path: Path) -> None:
     began = {"train.batch": 8, "parts": [{"count": 3}]}  # before clip, noise and names
-    (tmp_path / "settings.json").write_text(json.dumps(began))
+    write_begun(tmp_path, began)
     folder = open_job(tmp_path, Job(parts=(Part(count=3),)))
     assert folder.settings == began  # so that stages and checkpoints made for it are still those of this run
     assert json.loads((tmp_path / "settings.json").read_text()) == began
@@ -118,13 +131,13 @@ def test_a_setting_that_a_later_release_gained_had_its_default(tmp_path: Path) -
 
 
 def test_a_setting_that_is_none_any_more_counts_as_changed(tmp_path: Path) -> None:
-    (tmp_path / "settings.json").write_text(json.dumps({"train.batch": 8, "train.old": None, "train.trick": 3}))
+    write_begun(tmp_path, {"train.batch": 8, "train.old": None, "train.trick": 3})
     with pytest.raises(StageChanged, match=r"\(train.trick was 3, is not there\)"):
         open_job(tmp_path, Job())
 
 
 def test_unbound_settings_may_change_even_where_an_older_run_stored_them(tmp_path: Path) -> None:
-    (tmp_path / "settings.json").write_text(json.dumps({"train.batch": 8, "train.clip": 4.0, "names.a": "date", "parts": []}))
+    write_begun(tmp_path, {"train.batch": 8, "train.clip": 4.0, "names.a": "date", "parts": []})
     assert open_job(tmp_path, Job(), ("train.clip", "names")).settings["train.clip"] == 4.0
     with pytest.raises(StageChanged, match=r"train.batch was 8, is 9"):
         open_job(tmp_path, Job(train=Learning(batch=9)), ("train.clip", "names"))
