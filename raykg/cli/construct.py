@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -85,10 +86,16 @@ def _read(learnt: LearntModel, posts: Path, counts: dict[str, int], threshold: f
 def _extract(learnt: LearntModel, posts: Path, out: Path, threshold: float, workers: int, images: Path | None) -> dict[str, int]:
     """Read the posts, with a Ray of its own where there is none."""
     from raykg.cli.quiet import start_ray
+    from raykg.cli.train_display import Display
     from raykg.continual.construct import extract
 
     start_ray(workers + 1, out / "logs")  # one more for the list of the file's parts
-    return extract(learnt, posts, out, threshold, workers, images)
+    started = time.monotonic()
+    with Display(out / "logs" / "driver.log") as display:
+        display.stage("posts", None)
+        counts = extract(learnt, posts, out, threshold, workers, images, lambda done, parts: display.progress("parts", done, parts))
+        display.done("posts", time.monotonic() - started, f"{counts['posts']:,} rows", ran=True)
+    return counts
 
 
 def _grow(console: Any, live: str, store: Path, out: Path, growing: Growing, *, accept: bool) -> None:  # noqa: ANN401 - Rich's

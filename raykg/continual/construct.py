@@ -13,6 +13,7 @@ Ray Data hands parts of the file to processes that each hold the model; no proce
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -44,7 +45,15 @@ _PART = 256  # posts that a process reads at once
 COUNTS = ("posts", "dead", "unreadable", "pictures", "lost", "told", "kept")
 
 
-def extract(learnt: LearntModel, posts: Path, folder: Path, threshold: float, workers: int, images: Path | None = None) -> dict[str, int]:
+def extract(
+    learnt: LearntModel,
+    posts: Path,
+    folder: Path,
+    threshold: float,
+    workers: int,
+    images: Path | None = None,
+    advance: Callable[[int, int], None] = lambda done, parts: None,
+) -> dict[str, int]:
     """Write what a model finds in posts; return how many posts, dead letters and extractions there are (`COUNTS`).
 
     Args:
@@ -54,6 +63,7 @@ def extract(learnt: LearntModel, posts: Path, folder: Path, threshold: float, wo
         threshold: least confidence of what is kept.
         workers: processes that read beside each other, a thread each.
         images: folder of the pictures that posts name.
+        advance: is called with the number of parts that were read, and that of all.
 
     Raises:
         PostError: the file cannot be read, or has no row.
@@ -85,12 +95,13 @@ def extract(learnt: LearntModel, posts: Path, folder: Path, threshold: float, wo
         pq.ParquetWriter(folder / "extractions.parquet", EXTRACTIONS) as writer,
         (folder / "dead-letters.jsonl").open("w", encoding="utf-8") as dead,
     ):
-        for batch in told.iter_batches(batch_size=1, batch_format="pyarrow"):
+        for done, batch in enumerate(told.iter_batches(batch_size=1, batch_format="pyarrow"), start=1):
             for counted, letters, table in zip(*(batch[name].to_pylist() for name in ("counts", "dead", "found")), strict=True):
                 for name, count in zip(COUNTS, counted, strict=True):
                     counts[name] += count
                 dead.write(letters)
                 writer.write_table(pa.ipc.open_stream(table).read_all())
+            advance(done, len(listed))
     write_atomically(folder / "extractions.json", json.dumps(counts) + "\n")
     return counts
 

@@ -1,4 +1,5 @@
 import json
+import re
 
 import pytest
 
@@ -9,26 +10,27 @@ from tests.continual.learnt_models import learnt, unseen_posts, written
 from tests.graphs import film_graph
 
 
-def run(capsys, *arguments):
+def run(captured, *arguments):
     with pytest.raises(SystemExit) as exit_:
         main(["construct", *map(str, arguments)])
-    out, err = capsys.readouterr()
+    out, err = captured.readouterr()
     return exit_.value.code or 0, out, err
 
 
-def test_posts_become_proposals_once_and_a_version_where_they_are_accepted(ray_session, tmp_path, capsys):
+def test_posts_become_proposals_once_and_a_version_where_they_are_accepted(ray_session, tmp_path, capfd):
     model = learnt(tmp_path)
     posts = written([*unseen_posts(tmp_path), "no post"], tmp_path / "posts.jsonl")
     film_graph(tmp_path / "films")
     (tmp_path / "map.json").write_text(json.dumps({"r1": "starred actors"}))
     given = [model, posts, "--out", tmp_path / "out", "--threshold", 0.3, "--workers", 1]
     graph = ["--live", tmp_path / "live", "--store", tmp_path / "films", "--relations", tmp_path / "map.json"]
-    code, out, _ = run(capsys, *given, *graph)
+    code, out, err = run(capfd, *given, *graph)
+    assert re.fullmatch(r"posts\n  parts 1/1\n  \d+ s, 25 rows\n", err), "Ray's own talk is in the log"
     live = LiveGraph.open(tmp_path / "live", KnowledgeGraph.open(tmp_path / "films"), owner=False)
     waiting = live.proposals("pending")
     assert code == 0 and waiting and f"proposed: {len(waiting)} new" in out and "24 posts, 1 dead letters" in out
     assert {one.fact.relation for one in waiting} <= {"starred_actors", "r2", "r3", "r4"}
-    code, out, _ = run(capsys, *given, *graph, "--accept")
+    code, out, _ = run(capfd, *given, *graph, "--accept")
     assert code == 0 and "proposed: 0 new" in out and f"accepted: {len(waiting)}" in out
     made = KnowledgeGraph.open(tmp_path / "films")
     assert made.num_triples == film_triples(tmp_path) + len(waiting)
