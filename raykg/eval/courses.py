@@ -133,16 +133,20 @@ class Comparison:
 
         Where there are several modalities: final F1 and forgetting of each of them by each strategy.
         """
+        from matplotlib import colormaps
         from matplotlib.figure import Figure
 
-        figure = Figure(figsize=(11, 4.2), layout="constrained")
+        figure = Figure(figsize=(11, 4.6), layout="constrained")
         left, right = figure.subplots(1, 2)
+        colours = colormaps["tab10" if len(self.courses) <= 10 else "tab20"].colors  # type: ignore[attr-defined]
+        for axes in (left, right):
+            axes.set_prop_cycle(color=colours)
         if len({modality for modality, _ in self.crossed.values()}) > 1:
             self._draw_modalities(left, "final")
             self._draw_modalities(right, "forgetting")
-            left.legend(fontsize="small")
         else:
             self._draw_tasks(left, right)
+        figure.legend(*left.get_legend_handles_labels(), loc="outside lower center", ncols=4, fontsize="small")
         figure.savefig(file, dpi=130)
 
     def _draw_modalities(self, axes: Axes, name: str) -> None:
@@ -174,7 +178,6 @@ class Comparison:
                 bars.bar(tasks[:-1] - 0.4 + width * (place + 0.5), np.mean(lost, axis=0), width, label=label)
         curve.set(xlabel="tasks learnt", ylabel="F1 on all types so far", xticks=tasks)
         bars.set(xlabel="task", ylabel="F1 lost by the end", xticks=tasks[:-1])
-        curve.legend(fontsize="small")
 
 
 def _cell(mean: float, deviation: float, *, sign: bool = False) -> str:
