@@ -3,6 +3,8 @@
 Paper: Learning without Forgetting, ECCV 2016, arXiv 1606.09282.
 
 The loss gets weight T^2 KL(teacher / T || learner / T) over the labels that the teacher knows (equation 2); of sentences, of each word.
+A word that its sentence's task did not look through for old types is what the teacher says, too, as in ExtendNER (Continual Learning for
+Named Entity Recognition, AAAI 2021): taught that it is none, a model forgets whatever its scores are drawn to.
 """
 
 from __future__ import annotations
@@ -11,7 +13,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 from raykg.config.schema import NonNegativeFloat, PositiveFloat, config
-from raykg.continual.strategies import Pass, Strategy
+from raykg.continual.strategies import Course, Pass, Strategy, Unmarked
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
@@ -26,6 +28,8 @@ class Config:
 
     weight: NonNegativeFloat = 1.0
     temperature: PositiveFloat = 2.0
+    unmarked: Unmarked = "teacher"
+    """How a word is taken that its sentence's task did not look through for a type; entities alone."""
 
 
 class Lwf(Strategy):
@@ -33,6 +37,10 @@ class Lwf(Strategy):
 
     parts = ("taught",)
     keeps_teacher = True
+
+    def __init__(self, config: Config, course: Course) -> None:
+        super().__init__(config, course)
+        self.unmarked = config.unmarked
 
     def loss(self, model: nn.Module, made: Pass) -> Mapping[str, Tensor]:
         """Return the distillation loss."""

@@ -1,4 +1,4 @@
-"""replay: a few remembered rows of each class join every step.
+"""replay: a few remembered rows of each class are gone through again after each task, or join every step (`memory.share`).
 
 Paper: Sentence Embedding Alignment for Lifelong Relation Extraction, NAACL 2019, arXiv 1903.02588 (EMR, its episodic memory replay).
 """
@@ -15,7 +15,7 @@ SEARCH: dict[str, list[object]] = {}
 
 @config
 class Config:
-    """The memory, and how much of it a step sees."""
+    """The memory, and when it is rehearsed."""
 
     memory: MemoryConfig = field(default_factory=MemoryConfig)
     unmarked: Unmarked = "open"
