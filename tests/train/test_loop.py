@@ -76,6 +76,7 @@ def test_an_interrupted_run_ends_as_the_quiet_one(tmp_path: Path, engine: str) -
         engine=base.engine,
         settings=base.settings,
         steps=7,
+        micro=4,
         dropout=0.2,
         clip=0.5,
         stop_after=5,
