@@ -175,7 +175,9 @@ def test_a_question_file_that_has_changed_since_is_not_ignored(tmp_path: Path, m
 
 def test_what_changes_nothing_that_is_learnt_may_change_in_a_run(tmp_path: Path) -> None:
     cfg = config(tmp_path)
-    began = finetune.Finetune(cfg, LogListener(), "").folder.settings
+    folder = finetune.Finetune(cfg, LogListener(), "").folder
+    folder.stage("graph", None, dict)
+    began = folder.settings
     other = replace(
         cfg,
         graph=replace(cfg.graph, store=str(tmp_path / "store"), wheel="wheels"),
@@ -194,7 +196,7 @@ def test_every_unbound_setting_is_one(tmp_path: Path) -> None:
 
 def test_a_run_of_a_release_with_fewer_settings_goes_on(tmp_path: Path) -> None:
     stored = tmp_path / "runs" / "first" / "settings.json"
-    finetune.Finetune(config(tmp_path), LogListener(), "")
+    finetune.Finetune(config(tmp_path), LogListener(), "").folder.stage("graph", None, dict)
     began = json.loads(stored.read_text()) | {"train.keep": 7}
     for key in ("train.clip", "targets.max_tokens", "engine.persistence_threshold"):
         del began[key]
