@@ -105,7 +105,7 @@ def grow(live: LiveGraph, extractions: pa.Table, growing: Growing) -> Growth:
             fact = resolve(live.view(), wanted, allow_new=True)
             if fact.head == fact.tail:
                 raise RaykgError("it leads from a thing to itself")
-            place = (fact.head, fact.relation, fact.tail, row["post"], row["head_start"])
+            place = (fact.head, fact.relation, fact.tail, row["post"], row["text"][:_LONGEST], row["head_start"])
             if place in said:
                 found.known += 1
                 continue
@@ -188,10 +188,13 @@ def _evidence(row: dict[str, Any], growing: Growing, candidates: dict[str, str])
     return {name: value for name, value in told.items() if value is not None} | spans | candidates
 
 
-def _places(proposal: Proposal) -> Iterator[tuple[str, str, str, str, int]]:
-    """Yield where a proposal was found: its fact, and the post and word of each piece of evidence."""
+def _places(proposal: Proposal) -> Iterator[tuple[str, str, str, str, str, int]]:
+    """Yield where a proposal was found: its fact, and the post, its text and the word of each piece of evidence.
+
+    The text is among them because an id may only be a line's number: another file's first post is another post.
+    """
     fact: Fact = proposal.fact
     for piece in proposal.evidence:
         what = piece["what"]
         if isinstance(what, dict) and "post" in what:
-            yield fact.head, fact.relation, fact.tail, what["post"], what.get("head_start", -1)
+            yield fact.head, fact.relation, fact.tail, what["post"], what.get("text", ""), what.get("head_start", -1)

@@ -68,6 +68,15 @@ def test_another_post_is_another_piece_of_evidence(live):
     assert found.supported == 1 and [piece["what"]["post"] for piece in proposal.evidence] == ["p1", "p2"]
 
 
+def test_another_files_first_line_is_another_post(live):
+    """Posts without ids are called by their lines, so two files' first posts share an id."""
+    grow(live, table(row("Alien", "/film/by", "Ann", post="1", text="Alien by Ann")), GROWING)
+    found = grow(live, table(row("Alien", "/film/by", "Ann", post="1", text="Alien is Ann's")), GROWING)
+    (proposal,) = live.proposals("pending")
+    assert (found.supported, found.known) == (1, 0)
+    assert [piece["what"]["text"] for piece in proposal.evidence] == ["Alien by Ann", "Alien is Ann's"]
+
+
 def test_mentions_have_types(live):
     found = grow(live, table(row("Alien", None, "MISC"), row("Newt", None, "PER")), GROWING)
     assert found.proposed == 2 and found.linked == 1 and found.new == 1
