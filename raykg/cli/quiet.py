@@ -38,7 +38,7 @@ def start_ray(cpus: int, logs: Path) -> None:
             if os.environ.get("RAY_ADDRESS"):  # as Ray sets it for submitted jobs
                 ray.init(log_to_driver=False, configure_logging=False)
             else:
-                ray.init(num_cpus=cpus, include_dashboard=False, log_to_driver=False, configure_logging=False)
+                ray.init(address="local", num_cpus=cpus, include_dashboard=False, log_to_driver=False, configure_logging=False)
     take_sigterm_back()
     ray.data.DataContext.get_current().enable_progress_bars = False
 

@@ -79,6 +79,7 @@ def start_ray(cfg: ServeConfig, logs: Path, hosted: Sequence[Hosting] | None = N
             ray.init(log_to_driver=False, configure_logging=False)
         else:
             ray.init(
+                address="local",  # never a cluster that happens to run on this machine: its size is another, and it is somebody's
                 num_cpus=max(2, int(-(-needed // 1))),
                 include_dashboard=False,
                 log_to_driver=False,

@@ -72,6 +72,7 @@ def start_ray(resources: ResourcesConfig, logs: Path) -> None:
         else:
             os.environ.setdefault("RAY_TRAIN_ENABLE_PREEMPTION_WATCHER", "0")  # a process a start, for nodes that a cloud takes back
             ray.init(
+                address="local",  # never a cluster that happens to run on this machine: its size is another, and it is somebody's
                 num_cpus=resources.logical_cpus,
                 include_dashboard=False,
                 log_to_driver=False,

@@ -51,3 +51,16 @@ def test_unsafe_code_is_found():
     code += "torch.load('x', weights_only=True)\nre.compile('x')\n"
     lines = [int(problem.split(":")[1]) for problem in unsafe(Source("kg/x.py", code, ast.parse(code)))]
     assert lines == [1, 2, 3, 4, 5]
+
+
+def test_a_ray_that_is_started_is_never_one_that_runs_already():
+    """`ray.init(num_cpus=...)` alone joins a cluster that `ray start` left on the machine, and fails because of the size."""
+    starts = [
+        (source.path, node.lineno, {word.arg: ast.unparse(word.value) for word in node.keywords})
+        for source in sources()
+        for node in ast.walk(source.tree)
+        if isinstance(node, ast.Call) and ast.unparse(node.func) == "ray.init"
+    ]
+    sized = [start for start in starts if "num_cpus" in start[2]]
+    assert len(sized) >= 3
+    assert [f"{path}:{line}" for path, line, words in sized if words.get("address") != "'local'"] == []
