@@ -83,8 +83,7 @@ def start_ray(resources: ResourcesConfig, logs: Path) -> None:
     import ray.data
 
     ray.data.DataContext.get_current().enable_progress_bars = False
-    found: dict[str, float] = dict(ray.cluster_resources())  # type: ignore[no-untyped-call]
-    check_size(resources, found)
+    check_size(resources, dict(ray.cluster_resources()))  # type: ignore[no-untyped-call]
 
 
 def check_size(resources: ResourcesConfig, cluster: Mapping[str, float]) -> None:
