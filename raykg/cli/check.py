@@ -10,9 +10,19 @@ from typing import Annotated, Any
 
 import typer
 
+# The first row with a section that the file has says what it configures.
+_SECTIONS = [
+    ({"models"}, ("raykg.serve.serve_config", "ServeConfig")),
+    ({"posts"}, ("raykg.continual.continual_config", "ContinualConfig")),
+    ({"train", "model", "lora", "engine", "targets"}, ("raykg.train.finetune_config", "FinetuneConfig")),
+    ({"questions"}, ("raykg.train.partial_config", "QuestionsJobConfig")),
+    ({"graph"}, ("raykg.train.partial_config", "GraphJobConfig")),
+    ({"evaluation"}, ("raykg.train.partial_config", "EvaluationJobConfig")),
+]
+
 
 def command(
-    config: Annotated[Path, typer.Argument(help="The YAML file of a run or a service.", show_default=False)],
+    config: Annotated[Path, typer.Argument(help="The YAML file of a job or a service.", show_default=False)],
     overrides: Annotated[list[str] | None, typer.Argument(metavar="KEY=VALUE", help="Dotted overrides, as for the run.")] = None,
     plain: Annotated[bool, typer.Option("--plain", help="Leave out where each value comes from.")] = False,
 ) -> None:
@@ -35,22 +45,16 @@ def command(
 
 
 def section_of(config: Path) -> type[Any]:
-    """Return what a file configures: a service, which names `models`; a stream of tasks, which has `posts`; or else a fine-tuning.
+    """Return what a file configures, by the sections that it has: a whole fine-tuning where no other one is meant.
 
     Raises:
         ConfigErrors: the file cannot be read.
     """
+    import importlib
+
     from raykg.config.document import read_file
 
     given = read_file(config).value
-    if "models" in given:
-        from raykg.serve.serve_config import ServeConfig
-
-        return ServeConfig
-    if "posts" in given:
-        from raykg.continual.continual_config import ContinualConfig
-
-        return ContinualConfig
-    from raykg.train.finetune_config import FinetuneConfig
-
-    return FinetuneConfig
+    module, name = next((place for sections, place in _SECTIONS if sections & given.keys()), _SECTIONS[2][1])
+    found: type[Any] = getattr(importlib.import_module(module), name)
+    return found

@@ -31,7 +31,10 @@ _CPUS = 2  # logical, for Ray Data to read a question file with
 
 
 def command(
-    run: Annotated[Path, typer.Argument(help="The folder of a finished run.", show_default=False)],
+    run: Annotated[
+        Path, typer.Argument(metavar="RUN|CONFIG", help="The folder of a finished run, or a job's YAML file.", show_default=False)
+    ],
+    overrides: Annotated[list[str] | None, typer.Argument(metavar="KEY=VALUE", help="Dotted overrides of the YAML file.")] = None,
     questions: Annotated[
         list[Path] | None, typer.Option(help="Question sets or question files; the run's test sets by default.", show_default=False)
     ] = None,
@@ -57,7 +60,7 @@ def command(
     """Measure a finished run's model on held-out questions, with baselines and intervals.
 
     Answers are kept in RUN/evaluation, so the same command continues where it stopped. Hits@1, exact set match and the other metrics are
-    defined in the report that is written.
+    defined in the report that is written. A YAML file names the run and says what is compared in the place of the run's own contenders.
 
     Examples:
         raykg evaluate runs/quickstart
@@ -66,6 +69,7 @@ def command(
         raykg evaluate runs/quickstart --base --strategy closed_book --rows 100
         raykg evaluate runs/quickstart --strategy plan_execute --strategy cogmg --rows 100 --delete-facts 100
         raykg evaluate runs/quickstart --strategy plan_execute --endpoint http://127.0.0.1:8001/v1
+        raykg evaluate jobs/configs/evaluate/smoke.yaml run.storage=/shared/runs
     """
     from raykg.answer.opening import open_graph, open_saved
     from raykg.cli.quiet import quiet_libraries
@@ -73,9 +77,10 @@ def command(
 
     quiet_libraries()
     elsewhere = engine_of(endpoint, engine or [])
+    run, wanted = _job(run, overrides or [])
     saved = open_saved(run)
     graph = open_graph(saved)  # before any question is asked: a missing version is said at once
-    cfg = settings(saved, strategy or [], topics, rows, base)
+    cfg = settings(saved, strategy or [], topics, rows, base, wanted)
     sets = question_sets(run, questions or [], saved)
     jobs = [
         (contender.label if len(sets) == 1 else f"{name}: {contender.label}", contender, sample(table, contender.questions, cfg.seed))
@@ -149,8 +154,31 @@ def report(
     return compared, write_report(output, facts, compared, evaluations, cfg.failures)
 
 
-def settings(saved: SavedModel, strategies: list[str], topics: str | None, rows: int | None, base: bool) -> EvaluationConfig:
-    """Return the evaluation of the run's config with what the command line changes.
+def _job(run: Path, overrides: list[str]) -> tuple[Path, EvaluationConfig | None]:
+    """Return the run's folder, and what a job's YAML file says of its evaluation.
+
+    Raises:
+        AnswerError: there are overrides, and no YAML file that they could override.
+    """
+    from raykg.answer.question import AnswerError
+    from raykg.cli.check import section_of
+    from raykg.config.load import load
+    from raykg.train.finetune_config import FinetuneConfig
+    from raykg.train.partial_config import EvaluationJobConfig
+
+    if run.suffix in (".yaml", ".yml"):
+        section: type[Any] = FinetuneConfig if section_of(run) is FinetuneConfig else EvaluationJobConfig
+        cfg = load(section, run, overrides)
+        return Path(cfg.run.storage) / cfg.run.name, cfg.evaluation
+    if overrides:
+        raise AnswerError(f"{overrides[0]}: overrides are of a YAML file, and {run} is a run's folder: use the options, see --help")
+    return run, None
+
+
+def settings(
+    saved: SavedModel, strategies: list[str], topics: str | None, rows: int | None, base: bool, wanted: EvaluationConfig | None = None
+) -> EvaluationConfig:
+    """Return the evaluation of the run's config, or the one that is wanted, with what the command line changes.
 
     Raises:
         AnswerError: wrong topics, or --base without a strategy that a base model can answer by.
@@ -166,7 +194,7 @@ def settings(saved: SavedModel, strategies: list[str], topics: str | None, rows:
 
     if topics not in (None, "given", "linked"):
         raise AnswerError(f"--topics ({topics}) must be given or linked")
-    cfg = from_dict(EvaluationConfig, saved.config.get("evaluation", {}))
+    cfg = wanted or from_dict(EvaluationConfig, saved.config.get("evaluation", {}))
     contenders = cfg.contenders
     if base and (not strategies or "plan_execute" in strategies):
         raise AnswerError("--base: needs --strategy closed_book or read: a base model does not know the language of plans")

@@ -23,11 +23,13 @@ if TYPE_CHECKING:
     from raykg.config.choice import Chosen
     from raykg.kg.graph import KnowledgeGraph
     from raykg.kg.logical_form import LogicalForm, Proof, Result
+    from raykg.kg.source import GraphConfig
 
 app = typer.Typer(no_args_is_help=True, add_completion=False)
 
 Store = Annotated[Path, typer.Argument(help="Folder of a graph's versions, or of one version.", show_default=False)]
 Version = Annotated[str, typer.Option(help="Version of the store.")]
+_CONFIGS = (".yaml", ".yml")
 _OPERATOR = re.compile(r"[<>&|\[\]]")
 
 
@@ -40,9 +42,15 @@ def describe() -> None:
 def import_files(
     sources: Annotated[
         list[str],
-        typer.Argument(help="Files, globs and URLs (s3://, gs://, https://), packed or not; or builtin:movies.", show_default=False),
+        typer.Argument(
+            metavar="SOURCES|CONFIG",
+            help="Files, globs and URLs (s3://, gs://, https://), packed or not; builtin:movies; or a job's YAML file and KEY=VALUE.",
+            show_default=False,
+        ),
     ],
-    store: Annotated[Path, typer.Option(help="Folder where the graph's versions live.", show_default=False)],
+    store: Annotated[
+        Path | None, typer.Option(help="Folder where the graph's versions live; a YAML file says it itself.", show_default=False)
+    ] = None,
     format: Annotated[
         str | None, typer.Option(help="tsv, csv, jsonl, parquet, ntriples, turtle; by each file's ending if left out.")
     ] = None,  # noqa: A002
@@ -67,12 +75,19 @@ def import_files(
         raykg kg import 'dumps/*.nt.gz' --store runs/graphs/wiki --max-bad-rows 100
         raykg kg import s3://bucket/triples.parquet --store runs/graphs/mine --entities names.jsonl
         raykg kg import builtin:movies --store runs/graphs/movies
+        raykg kg import jobs/configs/build_kg/smoke.yaml graph.source=builtin:movies
     """
+    from raykg.config.errors import RaykgError
     from raykg.kg.graph import KnowledgeGraph
     from raykg.kg.importing import import_graph
 
+    for_files = (format, delimiter, columns, literal, entities, closed_vocabulary, max_bad_rows, provenance, onto)
+    if sources[0].endswith(_CONFIGS):
+        _import_config(sources[0], sources[1:], alone=not any((*for_files, store, wheel)))
+        return
+    if store is None:
+        raise RaykgError("--store: is missing: name the folder where the graph's versions live, such as runs/graphs/mine")
     if any(source.startswith("builtin:") for source in sources):
-        for_files = (format, delimiter, columns, literal, entities, closed_vocabulary, max_bad_rows, provenance, onto)
         _import_builtin(sources, store, wheel, alone=not any(for_files))
         return
     with _bar("importing", None) as advance:
@@ -99,18 +114,41 @@ def import_files(
 
 def _import_builtin(sources: Sequence[str], store: Path, wheel: str | None, *, alone: bool) -> None:
     """Build a built-in graph; building it again finds it there."""
-    from rich.console import Console
-
     from raykg.config.errors import RaykgError
-    from raykg.kg.source import GraphConfig, open_graph
+    from raykg.kg.source import GraphConfig
 
     if len(sources) > 1 or not alone:
         raise RaykgError(f"{' '.join(sources)}: a built-in graph is imported alone, with --store and --wheel only")
+    _built(GraphConfig(source=sources[0], store=str(store), wheel=wheel), store)
+
+
+def _import_config(file: str, overrides: Sequence[str], *, alone: bool) -> None:
+    """Import the graph of a job's YAML file; a graph that was imported from the same files before is found there."""
+    from raykg.cli.check import section_of
+    from raykg.config.errors import RaykgError
+    from raykg.config.load import load
+    from raykg.train.finetune_config import FinetuneConfig
+    from raykg.train.partial_config import GraphJobConfig, QuestionsJobConfig
+
+    if not alone:
+        raise RaykgError(f"{file}: says everything itself: change its settings with KEY=VALUE, such as graph.store=runs/graphs/mine")
+    section = section_of(Path(file))
+    cfg = load(section if section in (FinetuneConfig, QuestionsJobConfig) else GraphJobConfig, file, overrides)
+    _built(cfg.graph, Path(cfg.run.storage))
+
+
+def _built(cfg: GraphConfig, storage: Path) -> None:
+    """Open a config's graph, importing or building it first where that was not done before, and print what it is."""
+    from rich.console import Console
+
+    from raykg.kg.source import open_graph
+
     begin = time.monotonic()
-    with Console(stderr=True).status(f"building {sources[0]}"):
-        graph = open_graph(GraphConfig(source=sources[0], store=str(store), wheel=wheel), store)
+    with Console(stderr=True).status(f"importing {cfg.source}"):
+        graph = open_graph(cfg, storage)
     rows = [("version", graph.version), ("nodes", f"{graph.num_entities:,}"), ("relations", f"{graph.num_relations:,}")]
-    rows += [("triples", f"{graph.num_triples:,}"), ("seconds", f"{time.monotonic() - begin:.1f}"), ("store", str(store))]
+    rows += [("triples", f"{graph.num_triples:,}"), ("seconds", f"{time.monotonic() - begin:.1f}")]
+    rows += [("store", str(graph.root.parent.parent if graph.root.parent.name == "versions" else graph.root))]
     _table("imported", ("what", "value"), rows)
 
 

@@ -47,6 +47,8 @@ COMMANDS = {
     "serve": Command("raykg.cli.serve", "Serve models over HTTP, as OpenAI's clients speak it, with the proof of each answer."),
     "keys": Command("raykg.cli.keys", "Make, list, rotate and revoke the keys of a service."),
     "export": Command("raykg.cli.export", "Write a trained model as a plain PEFT adapter or a merged model."),
+    "submit": Command("raykg.cli.submit", "Submit a job to a Ray cluster and follow it.", True),
+    "jobs": Command("raykg.cli.jobs", "List, follow and stop the jobs of a Ray cluster."),
     "check": Command("raykg.cli.check", "Show what a config resolves to and where each value comes from, or all that is wrong with it."),
     "list": Command("raykg.cli.list", "List the methods there are to choose from, each with its paper."),
     "doctor": Command("raykg.cli.doctor", "Say what this machine has, and what would run slowly or not at all."),

@@ -6,11 +6,12 @@ import time
 from collections.abc import Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from raykg.cli.quiet import start_ray
+from raykg.kg.source import GraphConfig
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -33,7 +34,10 @@ def command(
     settings: Annotated[
         list[str] | None, typer.Argument(metavar="KEY=VALUE", help="Settings of the source, or of the YAML file.", show_default=False)
     ] = None,
-    out: Annotated[Path, typer.Option(help="Folder of the question sets.")] = Path("runs/questions"),
+    out: Annotated[
+        Path | None,
+        typer.Option(help="Folder of the question sets; runs/questions, or with a YAML file its run's.", show_default=False),
+    ] = None,
     source: Annotated[str, typer.Option(help="generated, metaqa or file; for a graph without a YAML file.")] = "generated",
     count: Annotated[int | None, typer.Option(help="Questions to draw, as count=... would say.", min=1, show_default=False)] = None,
     test: Annotated[
@@ -46,7 +50,7 @@ def command(
     """Make questions, plans and answers from a graph, or read a published question set or a file of one's own.
 
     A set is Parquet under a manifest; making the same set again does nothing. With a YAML file all sets of the job are made: tests first,
-    then training without the facts of any test.
+    then training without the facts of any test; `raykg train` finds them in the run's folder.
 
     Examples:
         raykg questions builtin:movies --out runs/q --count 2000 --test 300 wordings=movies
@@ -54,37 +58,42 @@ def command(
         raykg questions runs/graphs/kb --source metaqa folder=data/metaqa split=dev count=500 recover=true
         raykg questions runs/graphs/mine --source file path=my_questions.csv
         raykg questions jobs/configs/finetune/quickstart.yaml questions.train.count=1000
+        raykg questions jobs/configs/questions/smoke.yaml
     """
-    is_job = graph.endswith(_CONFIGS)
-    wanted = {} if is_job else _wanted(source, settings or [], count, test)  # first: a mistake in them is said at once
-    cfg_seed, opened, cfg = _job(graph, settings or [], out) if is_job else (seed, _graph(graph, out), None)
-    start_ray(cpus, out / "logs")
-    started = time.monotonic()
-    if cfg is not None:
-        sets = _prepare(cfg, opened, cfg_seed, out)
+    if graph.endswith(_CONFIGS):
+        cfg = _job(graph, settings or [])
+        folder = out or Path(cfg.run.storage) / cfg.run.name / "questions"
+        start_ray(cpus, folder.parent / "logs")
+        started = time.monotonic()
+        sets = _prepare(cfg.questions, _graph(cfg.graph, Path(cfg.run.storage)), cfg.run.seed, folder)
     else:
-        sets = {name: _one(name, chosen, opened, seed, out) for name, chosen in wanted.items()}
+        wanted = _wanted(source, settings or [], count, test)  # first: a mistake in them is said at once
+        folder = out or Path("runs/questions")
+        opened = _graph(GraphConfig(source=graph), folder)
+        start_ray(cpus, folder / "logs")
+        started = time.monotonic()
+        sets = {name: _one(name, chosen, opened, seed, folder) for name, chosen in wanted.items()}
     _statistics(sets)
     _examples(sets, show)
-    print(f"{sum(found.num_rows for found in sets.values()):,} questions in {out} ({time.monotonic() - started:.0f} s)")
+    print(f"{sum(found.num_rows for found in sets.values()):,} questions in {folder} ({time.monotonic() - started:.0f} s)")
 
 
-def _job(file: str, overrides: Sequence[str], out: Path) -> tuple[int, KnowledgeGraph, QuestionsConfig]:
-    """Return seed, graph and questions of a job's YAML file."""
+def _job(file: str, overrides: Sequence[str]) -> Any:  # noqa: ANN401 - one of two sections, alike in what is asked for here
+    """Read a job's YAML file: what it is to make questions of, or a whole fine-tuning."""
+    from raykg.cli.check import section_of
     from raykg.config.load import load
-    from raykg.kg.source import open_graph
     from raykg.train.finetune_config import FinetuneConfig
+    from raykg.train.partial_config import QuestionsJobConfig
 
-    cfg = load(FinetuneConfig, file, overrides)
-    with _telling(f"graph {cfg.graph.source}"):
-        return cfg.run.seed, open_graph(cfg.graph, out), cfg.questions
+    section = section_of(Path(file))
+    return load(section if section is FinetuneConfig else QuestionsJobConfig, file, overrides)
 
 
-def _graph(source: str, out: Path) -> KnowledgeGraph:
-    from raykg.kg.source import GraphConfig, open_graph
+def _graph(cfg: GraphConfig, storage: Path) -> KnowledgeGraph:
+    from raykg.kg.source import open_graph
 
-    with _telling(f"graph {source}"):
-        return open_graph(GraphConfig(source=source), out)
+    with _telling(f"graph {cfg.source}"):
+        return open_graph(cfg, storage)
 
 
 def _wanted(source: str, settings: Sequence[str], count: int | None, test: int | None) -> dict[str, Chosen]:

@@ -11,7 +11,7 @@ from tests.architecture.source import Source, sources
 # A room imports itself and floors below its own; rooms of one floor are siblings and never import each other.
 FLOORS = """
 7 cli
-6 continual tune serve
+6 cluster continual tune serve
 5 train
 4 eval
 3 answer
@@ -23,14 +23,15 @@ FLOORS = """
 # A package outside -> the rooms, folders and files that may import it, anywhere in them and under TYPE_CHECKING too.
 WALLS = {
     "torch": ["models/", "answer/", "eval/", "train/", "continual/", "serve/", "data/collate.py"],
-    "ray": ["data/", "train/launch.py", "continual/", "tune/", "serve/", "cli/"],
+    "ray": ["data/", "train/launch.py", "continual/", "tune/", "serve/", "cluster/", "cli/"],
     "deepspeed": ["train/engines/deepspeed.py"],
     "peft": ["models/"],
     "pyoxigraph": ["kg/"],
     "pydantic": ["config/", "serve/"],
     "pydantic_core": ["config/", "serve/"],
     "fastapi": ["serve/"],
-    "aiohttp": ["answer/endpoint.py"],
+    "aiohttp": ["answer/endpoint.py", "cluster/job_client.py"],
+    "requests": ["cluster/job_client.py"],
     "starlette": ["serve/"],
     "prometheus_client": ["serve/"],
     "opentelemetry": ["serve/tracing.py"],
