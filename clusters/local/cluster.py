@@ -79,20 +79,24 @@ class LocalCluster:
         self.state = {"gcs": gcs, "dashboard": dashboard, "client": client, "cpus": cpus, "nodes": {}}
         self.start(HEAD)
         for number in range(1, workers + 1):
-            self.start(f"worker-{number}", wait=False)
-        self._wait(workers + 1)
+            self.start(f"worker-{number}")
 
-    def start(self, name: str, *, wait: bool = True) -> None:
-        """Start a node, the head or a worker, and wait until the cluster knows it."""
-        before = 0 if name == HEAD else self.alive()
+    def start(self, name: str) -> None:
+        """Start a node, the head or a worker, and wait until the cluster knows it: of two that start at a time, one may fail."""
+        before = set() if name == HEAD else self.alive()
         ports = [f"--dashboard-agent-listen-port={_free_ports(1)[0]}", "--min-worker-port=0", "--max-worker-port=0"]
         own = ["--num-cpus", str(0 if name == HEAD else self.state["cpus"]), f"--object-store-memory={_OBJECT_STORE}"]
+        own += [f"--temp-dir={self.folder / name}"]  # in a folder of all nodes, one would unpack what another one is reading
+        if name != HEAD:
+            self._share_logs(name)
+        own += [f"--node-ip-address={_address(name)}"]  # Ray finds the node that a job runs on by its address
         if name == HEAD:
             where = ["--head", f"--port={self.state['gcs']}", f"--dashboard-port={self.state['dashboard']}", "--include-dashboard=true"]
-            where += [f"--ray-client-server-port={self.state['client']}", f"--temp-dir={self.folder / 'ray'}"]
+            where += [f"--ray-client-server-port={self.state['client']}"]
         else:
             where = [f"--address=127.0.0.1:{self.state['gcs']}"]
         environment = {name: value for name, value in os.environ.items() if name not in ("RAY_ADDRESS", "RAY_API_SERVER_ADDRESS")}
+        environment["PATH"] = f"{Path(sys.executable).parent}{os.pathsep}{environment.get('PATH', '')}"  # `python` of a job is this one
         environment |= {"RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN_PATH": str(self.folder / "token"), "RAY_USAGE_STATS_ENABLED": "0"}
         with (self.folder / f"{name}.log").open("ab") as log:
             process = subprocess.Popen(
@@ -101,8 +105,7 @@ class LocalCluster:
             )  # fmt: skip
         self.state["nodes"][name] = {"pid": process.pid, "began": psutil.Process(process.pid).create_time()}
         self._file.write_text(json.dumps(self.state, indent=1) + "\n", encoding="utf-8")
-        if wait:
-            self._wait(before + 1)
+        self._wait(name, before)
 
     def kill(self, name: str) -> None:
         """End a node's processes, workers too, as if the machine had lost its power."""
@@ -133,16 +136,24 @@ class LocalCluster:
         """Return the names of the nodes whose processes live."""
         return [name for name in self.state["nodes"] if self._processes(name)]
 
-    def alive(self) -> int:
-        """Return how many nodes Ray counts; 0 while the head does not answer."""
+    def alive(self) -> set[str]:
+        """Return the ids of the nodes that Ray takes for alive, those that were killed a few seconds ago too; none while no head answers."""
         token = (self.folder / "token").read_text(encoding="utf-8")
         request = urllib.request.Request(f"{self.address}/nodes?view=summary", headers={"Authorization": f"Bearer {token}"})
         try:
             with urllib.request.urlopen(request, timeout=5) as answer:
                 nodes = json.load(answer)["data"]["summary"]
         except (OSError, urllib.error.URLError, ValueError, KeyError):
-            return 0
-        return sum(node["raylet"].get("state") == "ALIVE" for node in nodes)
+            return set()
+        return {node["raylet"]["nodeId"] for node in nodes if node["raylet"].get("state") == "ALIVE"}
+
+    def _share_logs(self, name: str) -> None:
+        """Let a node write its logs beside the head's: Ray looks for those of a job's driver there, whatever the node's own folder is."""
+        session = (self.folder / HEAD / "session_latest").resolve()
+        logs = self.folder / name / session.name / "logs"
+        logs.parent.mkdir(parents=True, exist_ok=True)
+        if not logs.is_symlink():
+            logs.symlink_to(session / "logs")
 
     def _processes(self, name: str) -> list[psutil.Process]:
         """Return a node's processes, the one that `ray start` is first."""
@@ -159,14 +170,20 @@ class LocalCluster:
         del self.state["nodes"][name]
         self._file.write_text(json.dumps(self.state, indent=1) + "\n", encoding="utf-8")
 
-    def _wait(self, nodes: int) -> None:
+    def _wait(self, name: str, before: set[str]) -> None:
+        """Return when a node that was not there before is alive."""
         until = time.monotonic() + _START
-        while self.alive() < nodes:
-            ended = [name for name in self.state["nodes"] if not self._processes(name)]
-            if ended or time.monotonic() > until:
-                what = f"{ended[0]} has ended" if ended else f"{self.alive()} of {nodes} nodes are there after {_START:.0f} seconds"
-                raise RuntimeError(f"{what}: see the logs in {self.folder}")
+        while not self.alive() - before:
+            if not self._processes(name) or time.monotonic() > until:
+                what = f"is not there after {_START:.0f} seconds" if self._processes(name) else "has ended"
+                raise RuntimeError(f"{name} {what}: see {self.folder / name}.log")
             time.sleep(0.5)
+
+
+def _address(name: str) -> str:
+    """Return a node's own address: all of 127.0.0.0/8 is this machine."""
+    number = 0 if name == HEAD else int(name.rpartition("-")[2])
+    return f"127.0.0.{number + 1}"
 
 
 def _free_ports(count: int) -> list[int]:
@@ -187,7 +204,7 @@ def main() -> None:
     up.add_argument("--workers", type=int, default=2)
     up.add_argument("--cpus", type=int, default=4, help="logical CPUs of each worker")
     for verb, says in (("kill", "end a node without a goodbye"), ("start", "start a node again, or one more")):
-        verbs.add_parser(verb, help=says).add_argument("node", help="head, worker-1, ...")
+        verbs.add_parser(verb, help=says).add_argument("node", help="head, worker-1, worker-2, ...")
     for verb, says in (("env", "print what a client needs"), ("status", "say which nodes live"), ("down", "end all nodes")):
         verbs.add_parser(verb, help=says)
     given = parser.parse_args()

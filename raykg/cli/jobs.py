@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 import time
 from contextlib import suppress
 from typing import TYPE_CHECKING, Annotated
@@ -46,13 +47,13 @@ def list_jobs(address: Address = None, verify: Verify = "true") -> None:
     from rich.table import Table
 
     table = Table()
-    for name in ("job", "state", "began", "took"):
-        table.add_column(name, no_wrap=True)  # an id that is cut short is of no use
-    table.add_column("command", overflow="fold")
+    for name, width in (("job", 30), ("state", 9), ("began", 11), ("took", 7)):
+        table.add_column(name, no_wrap=True, overflow="ignore", min_width=width)  # a part of an id is of no use
+    table.add_column("command", no_wrap=True, overflow="ellipsis")
     for job in connect(address, verify).list():
-        began = time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(job.start_time / 1000)) if job.start_time else ""
+        began = time.strftime("%m-%d %H:%M", time.localtime(job.start_time / 1000)) if job.start_time else ""
         table.add_row(job.submission_id, job.status.value, began, _took(job), job.entrypoint)
-    Console(highlight=False).print(table)
+    Console(highlight=False, width=None if sys.stdout.isatty() else 200).print(table)
 
 
 @app.command()
@@ -124,16 +125,14 @@ def follow(client: JobClient, job: str) -> JobDetails:
 
 def say(line: str) -> None:
     """Print a line of raykg's own beside what jobs print."""
-    import sys
-
     print(f"raykg: {line}", file=sys.stderr, flush=True)
 
 
 def _why(details: JobDetails) -> str:
     if details.status.value != "FAILED":
         return ""
-    first = (details.message or "").strip().splitlines()[:1]
-    return f": {first[0]}" if first else ""
+    first = (details.message or "").strip().splitlines()[:1]  # what follows it has been printed
+    return f": {first[0].partition(', last available logs')[0]}" if first else ""
 
 
 def _took(job: JobDetails) -> str:
