@@ -137,7 +137,7 @@ class LocalCluster:
         return [name for name in self.state["nodes"] if self._processes(name)]
 
     def alive(self) -> set[str]:
-        """Return the ids of the nodes that Ray takes for alive, those that were killed a few seconds ago too; none while no head answers."""
+        """Return the ids of the nodes that Ray takes for alive, those killed a few seconds ago too; none while no head answers."""
         token = (self.folder / "token").read_text(encoding="utf-8")
         request = urllib.request.Request(f"{self.address}/nodes?view=summary", headers={"Authorization": f"Bearer {token}"})
         try:
