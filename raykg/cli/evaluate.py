@@ -73,7 +73,6 @@ def command(
     """
     from raykg.answer.opening import open_graph, open_saved
     from raykg.cli.quiet import quiet_libraries
-    from raykg.eval.suites.kgqa import sample
 
     quiet_libraries()
     elsewhere = engine_of(endpoint, engine or [])
@@ -82,11 +81,7 @@ def command(
     graph = open_graph(saved)  # before any question is asked: a missing version is said at once
     cfg = settings(saved, strategy or [], topics, rows, base, wanted)
     sets = question_sets(run, questions or [], saved)
-    jobs = [
-        (contender.label if len(sets) == 1 else f"{name}: {contender.label}", contender, sample(table, contender.questions, cfg.seed))
-        for name, table in sets.items()
-        for contender in cfg.contenders
-    ]
+    jobs = _jobs(sets, cfg)
     count = 1 if device != "cpu" or elsewhere is not None else processes or os.cpu_count() or 1
     deleted = None if delete_facts is None else _delete(graph, sets, run, delete_facts, cfg.seed)
     largest = max(asked.num_rows for _, _, asked in jobs)
@@ -152,6 +147,17 @@ def report(
         sections=sections,
     )
     return compared, write_report(output, facts, compared, evaluations, cfg.failures)
+
+
+def _jobs(sets: Mapping[str, Any], cfg: EvaluationConfig) -> list[Job]:
+    """Return who is asked what; labels name the question set where there are several."""
+    from raykg.eval.suites.kgqa import sample
+
+    return [
+        (contender.label if len(sets) == 1 else f"{name}: {contender.label}", contender, sample(table, contender.questions, cfg.seed))
+        for name, table in sets.items()
+        for contender in cfg.contenders
+    ]
 
 
 def _job(run: Path, overrides: list[str]) -> tuple[Path, EvaluationConfig | None]:

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
     from raykg.config.choice import Chosen
     from raykg.kg.graph import KnowledgeGraph
+    from raykg.kg.importing import ImportSummary
     from raykg.kg.logical_form import LogicalForm, Proof, Result
     from raykg.kg.source import GraphConfig
 
@@ -42,15 +43,9 @@ def describe() -> None:
 def import_files(
     sources: Annotated[
         list[str],
-        typer.Argument(
-            metavar="SOURCES|CONFIG",
-            help="Files, globs and URLs (s3://, gs://, https://), packed or not; builtin:movies; or a job's YAML file and KEY=VALUE.",
-            show_default=False,
-        ),
+        typer.Argument(help="Files, globs, URLs (s3://, gs://, https://); builtin:movies; or a YAML file, KEY=VALUE.", show_default=False),
     ],
-    store: Annotated[
-        Path | None, typer.Option(help="Folder where the graph's versions live; a YAML file says it itself.", show_default=False)
-    ] = None,
+    store: Annotated[Path | None, typer.Option(help="Folder of the graph's versions; a YAML file says it.", show_default=False)] = None,
     format: Annotated[
         str | None, typer.Option(help="tsv, csv, jsonl, parquet, ntriples, turtle; by each file's ending if left out.")
     ] = None,  # noqa: A002
@@ -103,6 +98,11 @@ def import_files(
             provenance=provenance,
             progress=lambda _, rows: advance(rows),
         )
+    _imported(graph, summary, store)
+
+
+def _imported(graph: KnowledgeGraph, summary: ImportSummary, store: Path) -> None:
+    """Print what an import took, and what it did not."""
     rows = [("version", summary.version), ("rows read", f"{summary.read:,}"), ("triples taken", f"{summary.taken:,}")]
     rows += [("duplicates", f"{summary.duplicates:,}"), ("names", f"{summary.names:,}")]
     rows += [(f"bad: {kind}", f"{count:,}") for kind, count in sorted(summary.bad.items())]

@@ -8,7 +8,6 @@ A spec holds no runtime environment: `jobs/runtime_env.yaml`, two folders above 
 
 from __future__ import annotations
 
-import dataclasses
 import json
 import re
 import secrets
@@ -79,9 +78,19 @@ class Job:
 
     def arguments(self) -> dict[str, Any]:
         """Return the arguments of `submit_job`."""
-        given = {each.name: getattr(self.spec, each.name) for each in dataclasses.fields(self.spec)}
-        plain = {name: dict(value) if isinstance(value, Mapping) else value for name, value in given.items() if value is not None}
-        return plain | {"runtime_env": dict(self.runtime_env)}
+        spec = self.spec
+        given: dict[str, Any] = {
+            "entrypoint": spec.entrypoint,
+            "submission_id": spec.submission_id,
+            "metadata": spec.metadata or None,
+            "entrypoint_num_cpus": spec.entrypoint_num_cpus,
+            "entrypoint_num_gpus": spec.entrypoint_num_gpus,
+            "entrypoint_memory": spec.entrypoint_memory,
+            "entrypoint_resources": spec.entrypoint_resources,
+            "entrypoint_label_selector": spec.entrypoint_label_selector,
+            "runtime_env": self.runtime_env,
+        }
+        return {name: dict(value) if isinstance(value, Mapping) else value for name, value in given.items() if value is not None}
 
     def again(self, attempt: int) -> Job:
         """Return the job as it is submitted after `attempt` failures: under another id, with the first one's beside it."""
@@ -95,12 +104,10 @@ class Job:
         words += ["--address", address] if address else []
         words += [] if wait else ["--no-wait"]
         words += ["--runtime-env", str(self.runtime_env_file)]
-        for each in dataclasses.fields(self.spec):
-            value = getattr(self.spec, each.name)
-            if each.name == "entrypoint" or value is None or value == {}:
-                continue
-            option = "--metadata-json" if each.name == "metadata" else f"--{each.name.replace('_', '-')}"
-            words += [option, json.dumps(dict(value)) if isinstance(value, Mapping) else f"{value}"]
+        for name, value in self.arguments().items():
+            if name not in ("entrypoint", "runtime_env"):
+                option = "--metadata-json" if name == "metadata" else f"--{name.replace('_', '-')}"
+                words += [option, json.dumps(value) if isinstance(value, dict) else f"{value}"]
         return shlex.join([*words, "--", *self.words])
 
 

@@ -50,7 +50,7 @@ def test_another_config_keeps_what_the_spec_overrides(project):
 
 def test_what_is_submitted_has_ray_s_names_and_an_id(project):
     given = read_job(SPEC).arguments()
-    assert set(given) == {"entrypoint", "submission_id", "metadata", "entrypoint_num_cpus", "runtime_env"}
+    assert set(given) == {"entrypoint", "submission_id", "entrypoint_num_cpus", "runtime_env"}
     assert given["runtime_env"] == {"working_dir": ".", "excludes": ["runs"]} and given["submission_id"].startswith("finetune-")
     assert read_job(SPEC).spec.submission_id != read_job(SPEC).spec.submission_id
     assert read_job(SPEC, submission_id="mine").spec.submission_id == "mine"
