@@ -5,10 +5,9 @@ On this machine:
     python jobs/construct.py jobs/configs/construct/mnre5.yaml
     python jobs/construct.py jobs/configs/construct/mnre5.yaml seeds=[0,1,2,3,4] run.name=five-seeds
 
-On a cluster whose nodes share a folder, from a checkout, with Ray's own command line:
+On a cluster whose nodes share a folder:
 
-    ray job submit --working-dir . -- \
-        python jobs/construct.py jobs/configs/construct/mnre5.yaml resources.address=auto run.storage=/shared/runs side_by_side=24
+    raykg submit jobs/specs/construct.yaml run.storage=/shared/runs
 
 The same as `raykg train`; everything it does is in `raykg/continual/study.py`.
 """

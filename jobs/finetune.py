@@ -5,10 +5,9 @@ On this machine:
     python jobs/finetune.py jobs/configs/finetune/quickstart.yaml
     python jobs/finetune.py jobs/configs/finetune/metaqa.yaml train.steps=200 run.name=shorter
 
-On a cluster whose nodes share a folder, from a checkout, with Ray's own command line:
+On a cluster whose nodes share a folder:
 
-    ray job submit --working-dir . -- \
-        python jobs/finetune.py jobs/configs/finetune/quickstart.yaml resources.address=auto run.storage=/shared/runs
+    raykg submit jobs/specs/finetune.yaml run.storage=/shared/runs
 
 The same as `raykg train`; everything it does is in `raykg/train/finetune.py`.
 """

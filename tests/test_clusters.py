@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 import yaml
 
+from raykg.cluster.job_spec import JobSpec
 from raykg.config.load import from_dict, load
 from raykg.serve.serve_config import ServeConfig
 from raykg.train.finetune_config import FinetuneConfig
@@ -123,12 +124,19 @@ def test_the_job_is_a_command_that_fits_its_cluster():
     cfg = load(FinetuneConfig, ROOT / config, overrides)
     _, ((workers, worker),) = pods(manifest("finetune.yaml"))
     (container,) = worker["containers"]
-    assert cfg.resources.address == "auto" and container["workingDir"] == "/home/ray/raykg"
+    assert container["workingDir"] == "/home/ray/raykg"
     cpus = float(container["resources"]["limits"]["cpu"])
     assert cfg.resources.logical_cpus + spec["entrypointNumCpus"] <= workers * cpus
     assert cfg.resources.cpus_per_worker + spec["entrypointNumCpus"] <= cpus
     served = serve_config()["applications"][0]["args"]["settings"]["models"]
     assert f"{cfg.run.storage}/{cfg.run.name}" in served.values(), "the service serves what the job trains"
+
+
+def test_the_job_is_the_one_that_the_spec_submits():
+    spec = load(JobSpec, ROOT / "jobs" / "specs" / "finetune.yaml")
+    found = manifest("finetune.yaml")["spec"]
+    assert (found["entrypoint"], found["entrypointNumCpus"]) == (spec.entrypoint, spec.entrypoint_num_cpus)
+    assert "runtimeEnvYAML" not in found, "the image has raykg: a copy of jobs/runtime_env.yaml would have to be equal to it"
 
 
 def test_the_readme_names_every_file():

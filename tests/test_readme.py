@@ -19,7 +19,8 @@ from raykg.kg.logical_form import bind, parse, prove, verify, write
 from raykg.train.finetune_config import FinetuneConfig
 
 ROOT = Path(__file__).parent.parent
-PAGES = {page: (ROOT / page).read_text(encoding="utf-8") for page in ("README.md", "docs/plans.md", "docs/questions.md", "docs/answers.md")}
+NAMES = ("README.md", "docs/plans.md", "docs/questions.md", "docs/answers.md", "docs/jobs.md")
+PAGES = {page: (ROOT / page).read_text(encoding="utf-8") for page in NAMES}
 
 
 def blocks(language, pages=tuple(PAGES)):

@@ -72,6 +72,21 @@ def test_strategy_topics_rows_and_questions_can_be_chosen(folder, evaluate, tmp_
     assert len(asked) == 4
 
 
+def test_a_jobs_file_names_the_run_and_what_is_compared(folder, evaluate, tmp_path):
+    job = tmp_path / "job.yaml"
+    job.write_text(
+        f"run: {{name: run, storage: {folder}}}\n"
+        "evaluation: {contenders: [{strategy: plan_execute, topics: given, questions: 3}, {strategy: read, questions: 3}]}\n"
+    )
+    text, _ = evaluate(job, "--processes", 1, "--output", tmp_path / "report")
+    rows = json.loads((tmp_path / "report" / "results.json").read_text())["table"]
+    assert [row["contender"] for row in rows][:2] == ["fine-tuned, plan_execute, topics given", "fine-tuned, read, topics linked"], text
+    text, _ = evaluate(job, "evaluation.contenders=[]")
+    assert "evaluation.contenders: the run's config has none" in text
+    text, _ = evaluate(folder / "run", "evaluation.seed=1")
+    assert "evaluation.seed=1: overrides are of a YAML file" in text
+
+
 def test_two_processes_give_the_table_of_one(folder, capsys):
     run = folder / "run"
     numbers = []

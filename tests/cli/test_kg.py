@@ -35,6 +35,26 @@ def test_import_then_info_then_export(tmp_path, capsys):
     assert code == 0 and "release year" in run(capsys, "info", store)[1]
 
 
+def test_a_jobs_file_says_everything(tmp_path, capsys):
+    (tmp_path / "kb.txt").write_text("Alien|directed_by|Ridley Scott\nAlien|release_year|1979\n")
+    job = tmp_path / "job.yaml"
+    job.write_text(
+        f"run: {{storage: {tmp_path}}}\n"
+        f"graph: {{source: {tmp_path}/kb.txt, format: {{name: tsv, delimiter: '|'}}, literals: {{release_year: integer}}}}\n"
+    )
+    code, out, _ = run(capsys, "import", job)
+    assert code == 0 and str(tmp_path / "graphs" / "kb") in "".join(out.split())
+    assert "release year" in run(capsys, "info", tmp_path / "graphs" / "kb")[1]
+    code, _, _ = run(capsys, "import", job, f"graph.store={tmp_path}/other")
+    assert code == 0 and (tmp_path / "other" / "latest").read_text() == (tmp_path / "graphs" / "kb" / "latest").read_text()
+    code, _, err = run(capsys, "import", job, "--store", tmp_path)
+    assert code == 2 and "says everything itself: change its settings with KEY=VALUE" in err
+    code, _, err = run(capsys, "import", job, "graph.sorce=x")
+    assert code == 2 and "graph.sorce: no such key, did you mean 'source'?" in err
+    code, _, err = run(capsys, "import", tmp_path / "kb.txt")
+    assert code == 2 and "--store: is missing" in err
+
+
 def test_query_prints_answers_proof_and_sparql(films, capsys):
     code, out, _ = run(capsys, "query", films, "Ridley Scott < directed by > release year", "--sparql")
     assert code == 0 and "1979" in out and "1982" in out and "directed_by" in out and "SELECT" in out

@@ -73,6 +73,19 @@ def test_a_jobs_file(run, store, tmp_path):
     assert "test: generated" in out
 
 
+def test_the_questions_of_a_run_are_where_its_training_finds_them(run, store, tmp_path):
+    job = tmp_path / "job.yaml"
+    job.write_text(
+        f"run: {{name: mine, storage: {tmp_path}}}\n"
+        f"graph: {{source: {store}}}\n"
+        "questions: {train: {name: generated, count: 60, split: all}, test: [{name: generated, count: 20, split: test}], validation: 2}\n"
+    )
+    code, out, err = run(job, "--show", 0)
+    assert code == 0, err
+    assert f"questions in {tmp_path}/mine/questions" in out
+    assert QuestionSet.open(tmp_path / "mine" / "questions" / "validation").num_rows == 2
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
