@@ -43,7 +43,7 @@ def test_a_jobs_file_says_everything(tmp_path, capsys):
         f"graph: {{source: {tmp_path}/kb.txt, format: {{name: tsv, delimiter: '|'}}, literals: {{release_year: integer}}}}\n"
     )
     code, out, _ = run(capsys, "import", job)
-    assert code == 0 and str(tmp_path / "graphs" / "kb") in "".join(out.split())
+    assert code == 0 and "triples" in out
     assert "release year" in run(capsys, "info", tmp_path / "graphs" / "kb")[1]
     code, _, _ = run(capsys, "import", job, f"graph.store={tmp_path}/other")
     assert code == 0 and (tmp_path / "other" / "latest").read_text() == (tmp_path / "graphs" / "kb" / "latest").read_text()
