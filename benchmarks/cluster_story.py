@@ -1,0 +1,213 @@
+"""Every job on a cluster of three nodes, one of which is lost in the middle of training: the bytes are those of an undisturbed run.
+
+    python benchmarks/cluster_story.py              # about five minutes on 2 cores, with the smoke configs
+    python benchmarks/cluster_story.py --short      # training alone, as in the tests
+
+Starts clusters/local/cluster.py with token authentication on (a head without CPUs and two workers), submits build_kg, questions, finetune
+with a worker on each node, finetune again with the node killed that the driver is not on, evaluate and serve, and asks the service a
+question. Each step is printed with its seconds; the script ends with an error where a step does not hold.
+"""
+
+from __future__ import annotations
+
+import argparse
+import hashlib
+import importlib.util
+import json
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+import time
+import urllib.request
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+ROOT = Path(__file__).resolve().parent.parent
+CPUS = 4  # of each worker; with three for a training worker, two do not fit on one node
+SIZE = ("resources.cpus_per_worker=3", "resources.threads=1", "resources.data_cpus=1")
+SHORT = ("engine.zero=0", "train.steps=16", "train.checkpoint_every=4", "evaluation.contenders=[]")
+KILLED_AFTER = 6  # steps, two after a checkpoint
+
+
+class StoryError(Exception):
+    """A step of the story does not hold."""
+
+
+def main() -> None:
+    """Tell the story."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--short", action="store_true", help="training alone, undisturbed and disturbed")
+    given = parser.parse_args()
+    with started(2, CPUS) as cluster:
+        story = Story(cluster)
+        if given.short:
+            story.trained_twice()
+        else:
+            story.whole()
+    print("the story holds")
+
+
+@contextmanager
+def started(workers: int, cpus: int) -> Iterator[Any]:
+    """Start a cluster and end it."""
+    spec = importlib.util.spec_from_file_location("local_cluster", ROOT / "clusters" / "local" / "cluster.py")
+    if spec is None or spec.loader is None:
+        raise StoryError("clusters/local/cluster.py is not there")
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    folder = Path(tempfile.mkdtemp(prefix="rkg"))  # a short path: Ray's sockets are below it
+    cluster = module.LocalCluster(folder)
+    try:
+        cluster.up(workers, cpus)
+        yield cluster
+    finally:
+        cluster.down()
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+class Story:
+    """Walks through the jobs on a cluster that runs."""
+
+    def __init__(self, cluster: Any) -> None:  # noqa: ANN401 - loaded from its file
+        self.cluster = cluster
+        self.storage = cluster.folder / "shared"
+        self.environment = {name: value for name, value in os.environ.items() if not name.startswith("RAY_A")} | cluster.environment
+        self.environment.pop("RAY_AUTH_MODE")  # raykg sets it itself
+
+    def whole(self) -> None:
+        """Tell all of it."""
+        shared = f"run.storage={self.storage}"
+        self.job("build_kg", "graph.source=builtin:geography", shared)
+        self.job("questions", "run.name=quiet", shared)
+        self.trained_twice()
+        self.job("evaluate", "run.name=killed", shared)
+        self.serve()
+
+    def trained_twice(self) -> None:
+        """Train undisturbed, train with a node lost, and compare the bytes and every step's loss."""
+        self.job("finetune", *self.settings("quiet"), *SHORT)
+        shutil.copytree(self.storage / "quiet" / "questions", self.storage / "killed" / "questions")  # made once, found by both
+        following = self.start("finetune", *self.settings("killed"), *SHORT, name="killed")
+        began = time.monotonic()
+        records = self.storage / "killed" / "metrics.jsonl"
+        while not any(step >= KILLED_AFTER for step in losses(records)):
+            if following.poll() is not None or time.monotonic() - began > 240:
+                raise StoryError(f"finetune ended before its node was killed: {following.communicate()[0][-2000:]}")
+            time.sleep(0.05)
+        lost = self.node_without_the_driver("killed")
+        reached = max(losses(records))
+        self.cluster.kill(lost)
+        print(f"  {lost} killed after step {reached} of 16, {time.monotonic() - began:.0f} s after the submission", flush=True)
+        self.cluster.start(lost)
+        output = following.communicate(timeout=400)[0]
+        if following.returncode:
+            raise StoryError(f"finetune did not outlive its node: {output[-3000:]}")
+        print(f"finetune, a node lost: {time.monotonic() - began:.0f} s", flush=True)
+        self.compare("quiet", "killed")
+
+    def compare(self, *names: str) -> None:
+        """Compare what two runs learnt."""
+        first, second = (hashed(self.storage / name / "model") for name in names)
+        if first != second or not first:
+            raise StoryError(f"other weights: {first} {second}")
+        print(f"  the same weights: {next(iter(first.values()))[:16]}...", flush=True)
+        quiet, killed = (losses(self.storage / name / "metrics.jsonl") for name in names)
+        if quiet != killed:
+            raise StoryError(f"other losses: {quiet} {killed}")
+        starts = sum('"kind": "start"' in line for line in (self.storage / names[1] / "metrics.jsonl").read_text().splitlines())
+        if starts < 2:
+            raise StoryError("the disturbed run was not disturbed: it started once")
+        print(f"  the same {len(quiet)} losses, to the last bit, after {starts} starts", flush=True)
+
+    def serve(self) -> None:
+        """Serve the model as a job, ask it over HTTP, and stop the job."""
+        began = time.monotonic()
+        port = free_port()
+        settings = (f"models.smoke={self.storage}/killed", f"storage={self.storage}/serving", f"http.port={port}")
+        self.run("submit", "jobs/specs/serve.yaml", "--config", "jobs/configs/serve/smoke.yaml", *settings, "--id", "serve", "--detach")
+        body = json.dumps({"question": "what is the capital of Chad?"}).encode()
+        request = urllib.request.Request(f"http://127.0.0.1:{port}/v1/answers", body, {"Content-Type": "application/json"})
+        while True:
+            try:
+                with urllib.request.urlopen(request, timeout=60) as answer:
+                    record = json.load(answer)
+                break
+            except OSError as error:
+                if time.monotonic() - began > 240:
+                    raise StoryError(f"no answer: {error}; {self.run('jobs', 'logs', 'serve')[-3000:]}") from error
+                time.sleep(0.5)
+        self.run("jobs", "stop", "serve")
+        print(f"serve: an answer of status {record['status']} after {time.monotonic() - began:.0f} s", flush=True)
+
+    def settings(self, name: str) -> list[str]:
+        """Return the overrides of a training with a worker on each node."""
+        return [f"run.storage={self.storage}", f"run.name={name}", *SIZE]
+
+    def job(self, name: str, *overrides: str) -> None:
+        """Submit a job with its smoke config, and wait for its end."""
+        began = time.monotonic()
+        following = self.start(name, *overrides)
+        output = following.communicate(timeout=600)[0]
+        if following.returncode:
+            raise StoryError(f"{name} failed: {output[-3000:]}")
+        print(f"{name}: {time.monotonic() - began:.0f} s", flush=True)
+
+    def start(self, job: str, *overrides: str, name: str | None = None) -> subprocess.Popen[str]:
+        """Submit a job with its smoke config and follow it in a process."""
+        words = ["submit", f"jobs/specs/{job}.yaml", "--config", f"jobs/configs/{job}/smoke.yaml", *overrides]
+        return self.command(*words, *(["--id", name] if name else []))
+
+    def run(self, *words: str) -> str:
+        """Run a command of raykg and return what it prints."""
+        done = self.command(*words)
+        output = done.communicate(timeout=120)[0]
+        if done.returncode:
+            raise StoryError(f"raykg {' '.join(words)}: {output[-2000:]}")
+        return output
+
+    def command(self, *words: str) -> subprocess.Popen[str]:
+        """Start a command of raykg as the cluster's user."""
+        script = "import sys\nfrom raykg.cli.main import main\nmain(sys.argv[1:])"
+        return subprocess.Popen(
+            [sys.executable, "-c", script, *words], cwd=ROOT, env=self.environment, text=True,
+            stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
+        )  # fmt: skip
+
+    def node_without_the_driver(self, job: str) -> str:
+        """Return the worker node that a job's driver is not on."""
+        token = (self.cluster.folder / "token").read_text()
+        request = urllib.request.Request(f"{self.cluster.address}/api/jobs/{job}", headers={"Authorization": f"Bearer {token}"})
+        with urllib.request.urlopen(request, timeout=30) as answer:
+            place = json.load(answer)["driver_agent_http_address"]
+        return "worker-2" if "//127.0.0.2:" in place else "worker-1"
+
+
+def losses(metrics: Path) -> dict[int, float]:
+    """Return the loss of every step; of one that was done twice, the last."""
+    if not metrics.exists():
+        return {}
+    whole = metrics.read_text().rpartition("\n")[0].splitlines()
+    records = [json.loads(line) for line in whole]
+    return {record["step"]: record["loss"] for record in records if record.get("kind") == "step"}
+
+
+def hashed(model: Path) -> dict[str, str]:
+    """Return the SHA-256 of a model's weights by file."""
+    return {str(file.relative_to(model)): hashlib.sha256(file.read_bytes()).hexdigest() for file in sorted(model.rglob("*.safetensors"))}
+
+
+def free_port() -> int:
+    """Return a port that nobody listens at."""
+    import socket
+
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+if __name__ == "__main__":
+    main()
