@@ -27,8 +27,8 @@ from pathlib import Path
 from typing import Any
 
 ROOT = Path(__file__).resolve().parent.parent
-CPUS = 4  # of each worker; with three for a training worker, two do not fit on one node
-SIZE = ("resources.cpus_per_worker=3", "resources.threads=1", "resources.data_cpus=1")
+CPUS = 5  # of each worker node; with three for a training worker, two do not fit on one
+SIZE = ("resources.cpus_per_worker=3", "resources.threads=1", "resources.data_cpus=2")
 SHORT = ("engine.zero=0", "train.steps=16", "train.checkpoint_every=4", "evaluation.contenders=[]")
 KILLED_AFTER = 6  # steps, two after a checkpoint
 

@@ -10,7 +10,7 @@ import pytest
 
 from tests.cluster.local import LocalCluster
 
-CPUS = 4  # of each of the two workers
+CPUS = 5  # of each of the two workers
 
 
 @pytest.fixture(scope="session")
