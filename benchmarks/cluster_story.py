@@ -1,7 +1,7 @@
 """Every job on a cluster of three nodes, one of which is lost in the middle of training: the bytes are those of an undisturbed run.
 
     python benchmarks/cluster_story.py              # about five minutes on 2 cores, with the smoke configs
-    python benchmarks/cluster_story.py --short      # training alone, as in the tests
+    python benchmarks/cluster_story.py --short      # training alone, with plain torch, as in the tests
 
 Starts clusters/local/cluster.py with token authentication on (a head without CPUs and two workers), submits build_kg, questions, finetune
 with a worker on each node, finetune again with the node killed that the driver is not on, evaluate and serve, and asks the service a
@@ -29,7 +29,8 @@ from typing import Any
 ROOT = Path(__file__).resolve().parent.parent
 CPUS = 5  # of each worker node; with three for a training worker, two do not fit on one
 SIZE = ("resources.cpus_per_worker=3", "resources.threads=1", "resources.data_cpus=2")
-SHORT = ("engine.zero=0", "train.steps=16", "train.checkpoint_every=4", "evaluation.contenders=[]")
+LENGTH = ("train.steps=16", "train.checkpoint_every=4", "evaluation.contenders=[]")
+SHORT = ("engine={name: torch}", "questions.train.count=80", "questions.test[0].count=20", "questions.validation=4")
 KILLED_AFTER = 6  # steps, two after a checkpoint
 
 
@@ -45,7 +46,7 @@ def main() -> None:
     with started(2, CPUS) as cluster:
         story = Story(cluster)
         if given.short:
-            story.trained_twice()
+            story.trained_twice(*SHORT)
         else:
             story.whole()
     print("the story holds")
@@ -87,11 +88,11 @@ class Story:
         self.job("evaluate", "run.name=killed", shared)
         self.serve()
 
-    def trained_twice(self) -> None:
+    def trained_twice(self, *overrides: str) -> None:
         """Train undisturbed, train with a node lost, and compare the bytes and every step's loss."""
-        self.job("finetune", *self.settings("quiet"), *SHORT)
+        self.job("finetune", *self.settings("quiet"), *overrides)
         shutil.copytree(self.storage / "quiet" / "questions", self.storage / "killed" / "questions")  # made once, found by both
-        following = self.start("finetune", *self.settings("killed"), *SHORT, name="killed")
+        following = self.start("finetune", *self.settings("killed"), *overrides, name="killed")
         began = time.monotonic()
         records = self.storage / "killed" / "metrics.jsonl"
         while not any(step >= KILLED_AFTER for step in losses(records)):
@@ -145,7 +146,7 @@ class Story:
 
     def settings(self, name: str) -> list[str]:
         """Return the overrides of a training with a worker on each node."""
-        return [f"run.storage={self.storage}", f"run.name={name}", *SIZE]
+        return [f"run.storage={self.storage}", f"run.name={name}", *SIZE, *LENGTH]
 
     def job(self, name: str, *overrides: str) -> None:
         """Submit a job with its smoke config, and wait for its end."""

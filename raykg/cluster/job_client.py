@@ -181,9 +181,12 @@ class JobClient:
 
     def _explained(self, error: Exception, where: str) -> JobError:
         """Return what an exception of Ray's client means for the user."""
+        import requests
         from ray.exceptions import AuthenticationError
 
         text = str(error).strip()
+        if any(isinstance(one, requests.exceptions.SSLError) for one in (error, error.__context__)):  # Ray's says "failed to connect"
+            return JobError(f"{where}: its certificate is not one that is trusted here: name the file of those that are with --verify FILE")
         if isinstance(error, AuthenticationError):
             if os.environ.get(MODE, "") == "disabled":
                 return JobError(f"{where}: asks for a token, and {MODE}=disabled sends none: unset {MODE}")

@@ -24,7 +24,7 @@ from raykg.config.load import load
 from raykg.config.schema import NonNegativeFloat, PositiveInt, Text, config, field
 
 RUNTIME_ENV = "runtime_env.yaml"
-_OVERRIDE = re.compile(r"[A-Za-z_][\w.]*=", re.ASCII)
+_OVERRIDE = re.compile(r"[A-Za-z_][\w.\[\]-]*=", re.ASCII)  # questions.test[0].count=20
 
 
 class JobError(RaykgError):

@@ -21,7 +21,8 @@ def cluster():
         started.up(workers=2, cpus=CPUS)
         yield started
     finally:
-        started.down()
+        for name in started.running():
+            started.kill(name)  # nothing that is worth a goodbye
         shutil.rmtree(folder, ignore_errors=True)
 
 

@@ -36,11 +36,10 @@ SPEC = Path("jobs/specs/finetune.yaml")
 
 
 def test_overrides_stand_at_the_end_of_the_entrypoint_as_one_word_each(project):
-    job = read_job(SPEC, ["run.name=my run", "evaluation.contenders=[]"])
-    assert job.words == [
-        "python", "jobs/finetune.py", "jobs/configs/finetune/a.yaml", "run.storage=/shared", "run.name=my run", "evaluation.contenders=[]"
-    ]  # fmt: skip
-    assert job.config == (Path("jobs/configs/finetune/a.yaml"), ["run.storage=/shared", "run.name=my run", "evaluation.contenders=[]"])
+    overrides = ["run.name=my run", "evaluation.contenders=[]", "questions.test[0].count=2"]
+    job = read_job(SPEC, overrides)
+    assert job.words == ["python", "jobs/finetune.py", "jobs/configs/finetune/a.yaml", "run.storage=/shared", *overrides]
+    assert job.config == (Path("jobs/configs/finetune/a.yaml"), ["run.storage=/shared", *overrides])
 
 
 def test_another_config_keeps_what_the_spec_overrides(project):

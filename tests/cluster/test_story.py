@@ -12,6 +12,6 @@ def test_a_training_outlives_a_node(cluster, capsys):
     spec = importlib.util.spec_from_file_location("cluster_story", ROOT / "benchmarks" / "cluster_story.py")
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
-    module.Story(cluster).trained_twice()
+    module.Story(cluster).trained_twice(*module.SHORT)
     said = capsys.readouterr().out
     assert "killed after step" in said and "the same weights" in said and "the same 16 losses, to the last bit, after 2 starts" in said
