@@ -24,8 +24,8 @@ os.environ["HF_HUB_OFFLINE"] = "1"
 settings.register_profile("unhurried", deadline=None)  # a busy machine is no fault of what is tested
 settings.load_profile("unhurried")
 
-# Folders whose tests run one after the other. Commands start a Ray of their own where they need one; the page's tests have one browser.
-GROUPS = {"cli/": "commands", "serve/web/": "page"}
+# Folders whose tests run one after the other. Commands start a Ray of their own where they need one; one cluster, one browser.
+GROUPS = {"cli/": "commands", "cluster/": "cluster", "serve/web/": "page"}
 LOGICAL_CPUS = 6  # two training workers, two for the Ray Data pipelines that feed them, two for the replicas of a service
 
 
