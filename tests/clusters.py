@@ -7,7 +7,8 @@ from pathlib import Path
 import yaml
 
 FOLDER = Path(__file__).parent.parent / "clusters"
-FILES = sorted(FOLDER.rglob("*.yaml"))
+FILES = sorted((FOLDER / "kuberay").glob("*.yaml"))
+LAUNCHED = sorted(FOLDER.glob("*.yaml"))  # by `ray up`
 
 
 def manifest(name):
@@ -24,7 +25,7 @@ def serve_config(name="service.yaml"):
 def ray_cluster(document):
     """Return the cluster's part of a RayService or a RayJob."""
     spec = document["spec"]
-    return spec["rayClusterConfig" if document["kind"] == "RayService" else "rayClusterSpec"]
+    return spec if document["kind"] == "RayCluster" else spec["rayClusterConfig" if document["kind"] == "RayService" else "rayClusterSpec"]
 
 
 def pods(document):

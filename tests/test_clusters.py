@@ -1,27 +1,59 @@
 """What clusters/ holds can be applied: Ray's schema and raykg's own config take it, and its parts fit each other."""
 
+import json
 import re
 import shlex
 import tomllib
 from importlib.metadata import version
 from pathlib import Path
 
+import jsonschema
+import kubernetes_validate
 import pytest
 import yaml
 
+from raykg.cli.check import section_of
 from raykg.cluster.job_spec import JobSpec
 from raykg.config.load import from_dict, load
 from raykg.serve.serve_config import ServeConfig
 from raykg.train.finetune_config import FinetuneConfig
-from tests.clusters import FILES, FOLDER, manifest, pods, ray_cluster, serve_config
+from tests.clusters import FILES, FOLDER, LAUNCHED, manifest, pods, ray_cluster, serve_config
+from tests.kuberay_schema import SPECS, problems
 
 ROOT = FOLDER.parent
-RAY = {"service.yaml": "RayService", "engine-vllm.yaml": "RayService", "finetune.yaml": "RayJob"}
+RAY = {
+    "service.yaml": "RayService",
+    "engine-vllm.yaml": "RayService",
+    "finetune.yaml": "RayJob",
+    "construct.yaml": "RayJob",
+    "cluster.yaml": "RayCluster",
+}
+JOBS = [name for name, kind in RAY.items() if kind == "RayJob"]
 each = pytest.mark.parametrize("name", RAY)
+each_job = pytest.mark.parametrize("name", JOBS)
+launched = pytest.mark.parametrize("file", LAUNCHED, ids=lambda file: file.name)
 
 
 def test_these_are_all_manifests():
     assert {file.name for file in FILES} == {*RAY, "storage.yaml"}
+
+
+@pytest.mark.parametrize("file", FILES, ids=lambda file: file.name)
+def test_kubernetes_takes_a_manifest(file):
+    document = manifest(file.name)
+    if document["kind"] in SPECS:
+        assert problems(document) == []
+    else:
+        kubernetes_validate.validate(document, "1.34", strict=True)
+
+
+def test_a_manifest_that_is_wrong_is_found():
+    document = manifest("cluster.yaml")
+    document["spec"]["workerGroupSpecs"][0]["minReplica"] = 1
+    document["spec"]["autoscalerOptions"]["version"] = "v3"
+    document["spec"]["headGroupSpec"]["template"]["spec"]["containers"][0]["imge"] = "x"
+    found = " ".join(problems(document))
+    assert "minReplica" in found and "v3" in found and "imge" in found
 
 
 @pytest.mark.parametrize("file", FILES, ids=lambda file: file.name)
@@ -48,7 +80,9 @@ def test_all_pods_have_one_image_and_the_ports_and_volumes_that_are_used(name):
     released = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["version"]
     for pod in (head, *(pod for _, pod in groups)):
         (container,) = pod["containers"]
-        assert container["image"] == f"REGISTRY/{'vllm' if 'vllm' in name else 'raykg'}:{released}"
+        on_gpus = name == "cluster.yaml" and "nvidia.com/gpu" in container["resources"]["limits"]
+        assert container["image"] == f"REGISTRY/{'vllm' if 'vllm' in name else 'raykg'}:{released}{'-gpu' if on_gpus else ''}"
+        assert not [volume for volume in pod["volumes"] if "hostPath" in volume], "a host's path is another on each node"
         assert {mount["name"] for mount in container["volumeMounts"]} == {volume["name"] for volume in pod["volumes"]}
         claims = [volume["persistentVolumeClaim"]["claimName"] for volume in pod["volumes"] if "persistentVolumeClaim" in volume]
         assert claims == [manifest("storage.yaml")["metadata"]["name"]]
@@ -117,29 +151,77 @@ def test_the_commented_tracing_is_a_setting_too():
     assert from_dict(ServeConfig, {"models": {"m": "x"}} | yaml.safe_load(line)).tracing.sample == 0.1
 
 
-def test_the_job_is_a_command_that_fits_its_cluster():
-    spec = manifest("finetune.yaml")["spec"]
+@each_job
+def test_a_job_is_a_command_that_fits_its_cluster(name):
+    spec = manifest(name)["spec"]
     python, script, config, *overrides = shlex.split(spec["entrypoint"])
     assert python == "python" and (ROOT / script).exists()
-    cfg = load(FinetuneConfig, ROOT / config, overrides)
-    _, ((workers, worker),) = pods(manifest("finetune.yaml"))
+    cfg = load(section_of(ROOT / config), ROOT / config, overrides)
+    _, ((workers, worker),) = pods(manifest(name))
     (container,) = worker["containers"]
     assert container["workingDir"] == "/home/ray/raykg"
     cpus = float(container["resources"]["limits"]["cpu"])
-    assert cfg.resources.logical_cpus + spec["entrypointNumCpus"] <= workers * cpus
+    asked = cfg.resources.logical_cpus if name == "finetune.yaml" else cfg.side_by_side
+    assert asked + spec["entrypointNumCpus"] <= workers * cpus
     assert cfg.resources.cpus_per_worker + spec["entrypointNumCpus"] <= cpus
-    served = serve_config()["applications"][0]["args"]["settings"]["models"]
-    assert f"{cfg.run.storage}/{cfg.run.name}" in served.values(), "the service serves what the job trains"
 
 
-def test_the_job_is_the_one_that_the_spec_submits():
-    spec = load(JobSpec, ROOT / "jobs" / "specs" / "finetune.yaml")
-    found = manifest("finetune.yaml")["spec"]
+def test_the_service_serves_what_the_job_trains():
+    _, _, config, *overrides = shlex.split(manifest("finetune.yaml")["spec"]["entrypoint"])
+    cfg = load(FinetuneConfig, ROOT / config, overrides)
+    assert f"{cfg.run.storage}/{cfg.run.name}" in serve_config()["applications"][0]["args"]["settings"]["models"].values()
+
+
+@each_job
+def test_a_job_is_the_one_that_the_spec_submits(name):
+    spec = load(JobSpec, ROOT / "jobs" / "specs" / name)
+    found = manifest(name)["spec"]
     assert (found["entrypoint"], found["entrypointNumCpus"]) == (spec.entrypoint, spec.entrypoint_num_cpus)
     assert "runtimeEnvYAML" not in found, "the image has raykg: a copy of jobs/runtime_env.yaml would have to be equal to it"
+    assert found["backoffLimit"] > 0
+
+
+@launched
+def test_ray_s_launcher_takes_a_file(file):
+    """Ray's own schema, and the checks and defaults of `ray up` up to where it would speak to the cloud."""
+    from ray.autoscaler._private.util import fillout_defaults, validate_config
+
+    plain = yaml.safe_load(file.read_text(encoding="utf-8"))
+    schema = json.loads((ray_folder() / "autoscaler" / "ray-schema.json").read_text())
+    jsonschema.validate(plain, schema)
+    filled = fillout_defaults(plain)
+    validate_config(filled)
+    assert (plain["provider"]["type"], filled["head_node_type"]) == (file.stem, "head")
+    with pytest.raises(jsonschema.ValidationError):
+        jsonschema.validate(plain | {"idle_timeout": 5}, schema)
+
+
+def ray_folder():
+    import ray
+
+    return Path(ray.__file__).parent
+
+
+@launched
+def test_a_launched_cluster_has_the_shape_of_all(file):
+    """The same names in every cloud, a head that schedules nothing, spot GPUs from none that say when they go, one image, Ray's token."""
+    text = file.read_text(encoding="utf-8")
+    assert text.startswith("# ") and f"ray up clusters/{file.name}" in text and f"ray down clusters/{file.name}" in text
+    plain = yaml.safe_load(text)
+    types = plain["available_node_types"]
+    assert list(types) == ["head", "cpu_worker", "gpu_worker"] and types["head"]["resources"] == {"CPU": 0}
+    assert types["gpu_worker"]["min_workers"] == 0 and "SPOT" in json.dumps(types["gpu_worker"]).upper()
+    assert plain["max_workers"] == sum(types[name]["max_workers"] for name in ("cpu_worker", "gpu_worker"))
+    released = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["version"]
+    assert plain["docker"]["image"] == f"REGISTRY/raykg:{released}-gpu" and "--volume /shared:/shared" in plain["docker"]["run_options"]
+    starts = [line for line in (*plain["head_start_ray_commands"], *plain["worker_start_ray_commands"]) if "ray start" in line]
+    assert len(starts) == 2 and all("RAY_AUTH_MODE=token ray start" in line for line in starts)
+    assert plain["file_mounts"] == {"/home/ray/.ray/auth_token": "~/.ray/auth_token"}
+    assert f"/home/ray/raykg/clusters/drain.py {file.stem}" in plain["worker_start_ray_commands"][-1]
+    assert "clusters/drain.py" in (FOLDER / "Dockerfile").read_text()
 
 
 def test_the_readme_names_every_file():
     text = (FOLDER / "README.md").read_text()
-    for file in (*FILES, *FOLDER.glob("Dockerfile*")):
+    for file in (*FILES, *LAUNCHED, *FOLDER.glob("Dockerfile*"), *FOLDER.glob("*/*.py"), *FOLDER.glob("*.py"), *FOLDER.glob("slurm/*")):
         assert f"`{file.relative_to(FOLDER)}`" in text

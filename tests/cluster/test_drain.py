@@ -1,0 +1,84 @@
+"""clusters/drain.py drains a real node when the metadata of a pretended cloud say that it will be taken back."""
+
+import json
+import os
+import re
+import subprocess
+import sys
+import threading
+import time
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+
+import pytest
+
+from tests.architecture.source import ROOT
+
+
+class Metadata(BaseHTTPRequestHandler):
+    """Answers as the two clouds do: nothing of an end twice, then that it is near."""
+
+    asked = 0
+
+    def do_PUT(self):
+        self._answer(200, "a token" if self.headers["X-aws-ec2-metadata-token-ttl-seconds"] else "")
+
+    def do_GET(self):
+        type(self).asked += 1
+        soon = type(self).asked > 2
+        if self.path.endswith("/spot/instance-action") and self.headers["X-aws-ec2-metadata-token"] == "a token":
+            self._answer(200 if soon else 404, json.dumps({"action": "terminate", "time": "2026-11-22T08:22:00Z"}))
+        elif self.path.endswith("/instance/preempted") and self.headers["Metadata-Flavor"] == "Google":
+            self._answer(200, "TRUE" if soon else "FALSE")
+        else:
+            self._answer(403, "")
+
+    def _answer(self, code, text):
+        self.send_response(code)
+        self.end_headers()
+        self.wfile.write(text.encode())
+
+    def log_message(self, *_):
+        """Say nothing."""
+
+
+@pytest.fixture
+def metadata():
+    Metadata.asked = 0
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Metadata)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    yield f"http://127.0.0.1:{server.server_port}"
+    server.shutdown()
+
+
+@pytest.mark.parametrize("cloud", ["aws", "gcp"])
+def test_a_node_that_is_taken_back_is_drained(cluster, metadata, cloud):
+    before = cluster.alive()
+    command = [sys.executable, str(ROOT / "clusters" / "drain.py"), cloud, "--metadata", metadata, "--seconds", "0.2"]
+    address = f"127.0.0.1:{cluster.state['gcs']}"
+    environment = os.environ | cluster.environment
+    done = subprocess.run([*command, "--address", address], env=environment, capture_output=True, text=True, timeout=120, check=False)
+    assert done.returncode == 0, done.stderr
+    (node,) = re.findall(r"node (\w+) of \S+ is draining", done.stdout)
+    assert Metadata.asked == 3 and node in before
+    until = time.monotonic() + 60
+    while node in cluster.alive():  # nothing runs on it: it goes at once
+        assert time.monotonic() < until
+        time.sleep(0.5)
+    (gone,) = {"worker-1", "worker-2"} - set(cluster.running())
+    cluster.start(gone)
+
+
+def test_without_a_node_it_says_so(metadata):
+    command = [
+        sys.executable,
+        str(ROOT / "clusters" / "drain.py"),
+        "gcp",
+        "--metadata",
+        metadata,
+        "--seconds",
+        "0.1",
+        "--address",
+        "nowhere:1",
+    ]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+    assert done.returncode == 1 and "no Ray worker node runs on this machine" in done.stderr
