@@ -19,7 +19,7 @@ from raykg.kg.logical_form import bind, parse, prove, verify, write
 from raykg.train.finetune_config import FinetuneConfig
 
 ROOT = Path(__file__).parent.parent
-NAMES = ("README.md", "docs/plans.md", "docs/questions.md", "docs/answers.md", "docs/jobs.md")
+NAMES = ("README.md", "docs/plans.md", "docs/questions.md", "docs/answers.md", "docs/jobs.md", "docs/clusters.md")
 PAGES = {page: (ROOT / page).read_text(encoding="utf-8") for page in NAMES}
 
 
