@@ -40,9 +40,8 @@ def submit(folder, *command):
 
 def test_a_command_joins_the_cluster_of_its_allocation_and_its_exit_code_is_the_job_s(allocation):
     code = (
-        "import os, ray; ray.init(log_to_driver=False); "
-        "print('CPUS', ray.cluster_resources()['CPU'], os.environ['RAY_AUTH_MODE'], oct(os.stat(os.environ['RAY_AUTH_TOKEN_PATH']).st_mode)); "
-        "raise SystemExit(7)"
+        "import os, ray; ray.init(log_to_driver=False); token = os.environ['RAY_AUTH_TOKEN_PATH']; "
+        "print('CPUS', ray.cluster_resources()['CPU'], os.environ['RAY_AUTH_MODE'], oct(os.stat(token).st_mode)); raise SystemExit(7)"
     )
     done = submit(allocation, "python", "-c", code)
     assert done.returncode == 7, done.stderr[-3000:]
