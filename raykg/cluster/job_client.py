@@ -85,7 +85,7 @@ class JobClient:
         Raises:
             JobError: there is none of this id.
         """
-        found: JobDetails = self._tried(lambda _: self._client.get_job_info(job), f"{job}: no such job, `raykg jobs list` shows them")
+        found: JobDetails = self._tried(lambda _: self._client.get_job_info(job), _missing(job))
         return found
 
     def list(self) -> list[JobDetails]:
@@ -99,7 +99,7 @@ class JobClient:
         Raises:
             JobError: there is none of this id.
         """
-        return bool(self._tried(lambda _: self._client.stop_job(job), f"{job}: no such job, `raykg jobs list` shows them"))
+        return bool(self._tried(lambda _: self._client.stop_job(job), _missing(job)))
 
     def logs(self, job: str) -> str:
         """Return what a job has printed so far.
@@ -107,7 +107,7 @@ class JobClient:
         Raises:
             JobError: there is none of this id.
         """
-        return str(self._tried(lambda _: self._client.get_job_logs(job), f"{job}: no such job, `raykg jobs list` shows them"))
+        return str(self._tried(lambda _: self._client.get_job_logs(job), _missing(job)))
 
     def follow(self, job: str) -> Iterator[str]:
         """Yield what a job prints until it ends: each character once, over lost connections too.
@@ -123,6 +123,8 @@ class JobClient:
                     for text in self._tail(loop, job, seen):
                         seen += len(text)
                         yield text
+                except JobError:
+                    raise
                 except Exception as error:
                     if not _lost(error):
                         raise self._explained(error, self.address) from error
@@ -199,6 +201,10 @@ class JobClient:
             remedy = "start Ray (ray start --head), or name the cluster with --address http://HOST:8265"
             return JobError(f"{where}: no Ray job server answers there: {remedy}")
         return JobError(f"{where}: {text.splitlines()[-1] if text else type(error).__name__}")
+
+
+def _missing(job: str) -> str:
+    return f"{job}: no such job, `raykg jobs list` shows them"
 
 
 def _client(verify: bool | str) -> Any:  # noqa: ANN401 - Ray is untyped
