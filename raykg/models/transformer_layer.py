@@ -6,8 +6,9 @@
 A layer of transformers gives no way in between queries and keys, which is where LMC couples its streams (`raykg.models.couplings`). This
 one has the same weights and gives the same states; a test compares them for each family.
 
-What is read of a model's last layer is often a few tokens of a text: with `read` only their queries are computed, and only they go
-through the feed-forward part, which is most of a layer's work. Their states are the same as without.
+What is computed for each token alone, all but the attention, is computed for real tokens and not for padding: of a batch of posts nearly
+half would be. What is read of a model's last layer is often a few tokens of a text: with `read` only their queries are computed, and only
+they go through the feed-forward part, which is most of a layer's work. Their states are the same as without.
 """
 
 from __future__ import annotations
@@ -120,20 +121,31 @@ class TransformerLayer(nn.Module):
             read: places of the tokens whose states are wanted, `[batch, places]`; then `tokens` of what is returned is `places`.
             before: keys and values from elsewhere, both `[batch, heads, more, size]`, and which of them are real, `[batch, more]`.
         """
-        normed = self.attention_norm(states) if self.norm_first else states
-        asked, kept = (normed, states) if read is None else (_taken(normed, read), _taken(states, read))
-        key, value = self._split(self.key(normed)), self._split(self.value(normed))
+        real = _Real(mask)
+        tokens = real.of(states)  # [real tokens, width]
+        normed = self.attention_norm(tokens) if self.norm_first else tokens
+        key, value = self._split(real.back(self.key(normed))), self._split(real.back(self.value(normed)))
         if before is not None:
             key, value = torch.cat([before[0], key], dim=2), torch.cat([before[1], value], dim=2)
             mask = torch.cat([before[2], mask], dim=1)
-        compared = scores(self._split(self.query(asked)), key)
+        if read is not None:  # these few are computed as they stand
+            real, tokens = _Real(None), _taken(states, read)
+            normed = self.attention_norm(tokens) if self.norm_first else tokens
+        compared = scores(self._split(real.back(self.query(normed))), key)
         attention = compared.masked_fill(~mask[:, None, None, :], torch.finfo(compared.dtype).min).softmax(-1)
         mixed = (self.attention_dropout(attention) @ value).transpose(1, 2).flatten(2)
-        kept = kept + self.dropout(self.out(mixed))
+        kept = tokens + self._dropped(self.out(real.of(mixed)), real)
         if self.norm_first:
-            return kept + self.dropout(self._feed(self.forward_norm(kept))), attention
+            return real.back(kept + self._dropped(self._feed(self.forward_norm(kept)), real)), attention
         kept = self.attention_norm(kept)
-        return self.forward_norm(kept + self.dropout(self._feed(kept))), attention
+        return real.back(self.forward_norm(kept + self._dropped(self._feed(kept), real))), attention
+
+    def _dropped(self, added: Tensor, real: _Real) -> Tensor:
+        """Drop a share of what a part adds; drawn for padding too, so that leaving it out changes no draw."""
+        if real.places is None or not self.training or not self.dropout.p:
+            dropped: Tensor = self.dropout(added)
+            return dropped
+        return added * real.of(self.dropout(added.new_ones(real.batch, real.length, added.shape[-1])))
 
     def _feed(self, states: Tensor) -> Tensor:
         fed: Tensor = self.outer(self.activation(self.inner(states)))
@@ -142,6 +154,26 @@ class TransformerLayer(nn.Module):
     def _split(self, states: Tensor) -> Tensor:
         """Return `[batch, heads, tokens, size]`."""
         return states.view(*states.shape[:2], self.heads, self.size).transpose(1, 2)
+
+
+class _Real:
+    """The real tokens of a batch, one after another; without a mask, or without padding in it, all of them as they stand."""
+
+    def __init__(self, mask: Tensor | None) -> None:
+        whole = mask is None or bool(mask.all())
+        self.places = None if whole or mask is None else mask.flatten().nonzero().squeeze(1)
+        self.batch, self.length = (0, 0) if mask is None else mask.shape
+
+    def of(self, states: Tensor) -> Tensor:
+        """Return `[real tokens, width]` of `[batch, tokens, width]`."""
+        return states if self.places is None else states.flatten(0, 1).index_select(0, self.places)
+
+    def back(self, tokens: Tensor) -> Tensor:
+        """Return `[batch, tokens, width]` with zeros where padding is."""
+        if self.places is None:
+            return tokens
+        padded = tokens.new_zeros(self.batch * self.length, tokens.shape[-1])
+        return padded.index_copy(0, self.places, tokens).view(self.batch, self.length, -1)
 
 
 def layers_of(model: nn.Module, count: int) -> nn.ModuleList:

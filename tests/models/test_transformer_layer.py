@@ -38,6 +38,40 @@ def test_padding_changes_nothing_and_gets_no_attention():
     assert attention[..., 5:].abs().max() == 0
 
 
+def padded_layer(layer, states, mask):
+    """The same layer computed as it is written in papers, padding and all."""
+
+    def split(one):
+        return one.view(*one.shape[:2], layer.heads, layer.size).transpose(1, 2)
+
+    normed = layer.attention_norm(states) if layer.norm_first else states
+    query, key, value = split(layer.query(normed)), split(layer.key(normed)), split(layer.value(normed))
+    compared = query @ key.transpose(-1, -2) / layer.size**0.5
+    attention = compared.masked_fill(~mask[:, None, None, :], -1e30).softmax(-1)
+    mixed = (layer.attention_dropout(attention) @ value).transpose(1, 2).flatten(2)
+    kept = states + layer.dropout(layer.out(mixed))
+    if layer.norm_first:
+        return kept + layer.dropout(layer.outer(layer.activation(layer.inner(layer.forward_norm(kept)))))
+    kept = layer.attention_norm(kept)
+    return layer.forward_norm(kept + layer.dropout(layer.outer(layer.activation(layer.inner(kept)))))
+
+
+@pytest.mark.parametrize("norm_first", [True, False])
+def test_leaving_padding_out_changes_no_state_no_gradient_and_no_draw(norm_first):
+    torch.manual_seed(0)
+    layer = TransformerLayer(32, 4, 64, norm_first=norm_first, dropout=0.3, attention_dropout=0.3).double().train()
+    states, mask = torch.randn(4, 9, 32).double(), torch.arange(9) < torch.tensor([9, 3, 1, 6])[:, None]
+    weights = torch.randn(4, 9, 32).double() * mask[..., None]
+    torch.manual_seed(1)
+    expected = padded_layer(layer, states, mask)
+    wanted = torch.autograd.grad((expected * weights).sum(), list(layer.parameters()))
+    torch.manual_seed(1)
+    found, _ = layer(states, mask)
+    given = torch.autograd.grad((found * weights).sum(), list(layer.parameters()))
+    assert torch.allclose(found[mask], expected[mask], atol=1e-12) and not found[~mask].any()
+    assert all(torch.allclose(one, other, atol=1e-12) for one, other in zip(wanted, given, strict=True))
+
+
 @pytest.mark.parametrize("norm_first", [True, False])
 def test_reading_some_tokens_alone_gives_their_states_and_gradients(norm_first):
     layer = TransformerLayer(32, 4, 64, norm_first=norm_first).eval()
