@@ -50,13 +50,24 @@ def metadata():
     server.shutdown()
 
 
+def names(cluster):
+    """Return which node has which id, as its raylet was told."""
+    found = {}
+    for name in cluster.running():
+        for process in cluster._processes(name):
+            if process.name() == "raylet":
+                (found_id,) = (word.partition("=")[2] for word in process.cmdline() if word.startswith("--node_id="))
+                found[found_id] = name
+    return found
+
+
 @pytest.mark.parametrize("cloud", ["aws", "gcp"])
 def test_a_node_that_is_taken_back_is_drained(cluster, metadata, cloud):
-    before = cluster.alive()
+    before = names(cluster)
+    assert set(before) == cluster.alive()
     command = [sys.executable, str(ROOT / "clusters" / "drain.py"), cloud, "--metadata", metadata, "--seconds", "0.2"]
-    address = f"127.0.0.1:{cluster.state['gcs']}"
     environment = os.environ | cluster.environment
-    done = subprocess.run([*command, "--address", address], env=environment, capture_output=True, text=True, timeout=120, check=False)
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=120, check=False)
     assert done.returncode == 0, done.stderr
     (node,) = re.findall(r"node (\w+) of \S+ is draining", done.stdout)
     assert Metadata.asked == 3 and node in before
@@ -64,8 +75,9 @@ def test_a_node_that_is_taken_back_is_drained(cluster, metadata, cloud):
     while node in cluster.alive():  # nothing runs on it: it goes at once
         assert time.monotonic() < until
         time.sleep(0.5)
-    (gone,) = {"worker-1", "worker-2"} - set(cluster.running())
-    cluster.start(gone)
+    assert before[node] != "head"
+    cluster.kill(before[node])  # what is left of `ray start`
+    cluster.start(before[node])
 
 
 def test_without_a_node_it_says_so(metadata):
