@@ -51,6 +51,8 @@ def test_help_lists_every_command_of_the_project(capsys):
         "serve",
         "keys",
         "export",
+        "submit",
+        "jobs",
         "check",
         "list",
         "doctor",
