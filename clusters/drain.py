@@ -31,7 +31,7 @@ def main() -> None:
     parser.add_argument("cloud", choices=("aws", "gcp"))
     parser.add_argument("--metadata", help="the metadata server, for trying this out")
     parser.add_argument("--seconds", type=float, default=2.0, help="between two looks")
-    parser.add_argument("--address", help="of the cluster's head; by default of the node that runs here")
+    parser.add_argument("--address", help="of the head, as its nodes name it; by default that of the node that runs here")
     given = parser.parse_args()
     base = given.metadata or (AWS if given.cloud == "aws" else GCP)
     taken: Callable[[str], bool] = taken_by_aws if given.cloud == "aws" else taken_by_gcp
