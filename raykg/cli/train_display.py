@@ -139,7 +139,7 @@ def evaluation_facts(record: Mapping[str, Any]) -> str:
     shown = [
         f"{_SHORT.get(name, name.replace('_', ' '))} {value:.3f}"
         for name, value in record.items()
-        if name not in ("kind", "step", "steps", "time") and isinstance(value, float)
+        if name not in ("kind", "step", "steps", "time", "evaluation_seconds") and isinstance(value, float)
     ]
     return "held-out " + ", ".join(shown)
 

@@ -28,6 +28,11 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 ALL_LINEAR = "all-linear"
+SEARCH: dict[str, list[object]] = {
+    "rank": [4, 8, 16, 32],
+    "targets": [[ALL_LINEAR], ["q_proj", "v_proj"], ["q_proj", "k_proj", "v_proj", "o_proj"]],
+    "rslora": [False, True],
+}
 
 
 class LoraError(RaykgError):
@@ -80,14 +85,28 @@ def attach(model: "PreTrainedModel", cfg: LoraConfig, seed: int = 0) -> "PeftMod
         LoraError: a target or a block is not in the model.
     """
     import torch
-    from peft import LoraConfig as PeftLoraConfig
     from peft import get_peft_model
 
     if not cfg.enabled:
         model.requires_grad_(True)
         model.train()
         return model
-    settings = PeftLoraConfig(
+    settings = peft_settings(model, cfg)
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        adapted: PeftModel = get_peft_model(model, settings)
+    return adapted.train()
+
+
+def peft_settings(model: "PreTrainedModel", cfg: LoraConfig) -> Any:  # noqa: ANN401 - peft.LoraConfig
+    """Return what PEFT is told of an adapter for a plain model.
+
+    Raises:
+        LoraError: a target or a block is not in the model.
+    """
+    from peft import LoraConfig as PeftLoraConfig
+
+    return PeftLoraConfig(
         r=cfg.rank,
         lora_alpha=cfg.alpha,
         lora_dropout=cfg.dropout,
@@ -98,10 +117,6 @@ def attach(model: "PreTrainedModel", cfg: LoraConfig, seed: int = 0) -> "PeftMod
         fan_in_fan_out=_stores_transposed(model),
         task_type="CAUSAL_LM",
     )
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(seed)
-        adapted: PeftModel = get_peft_model(model, settings)
-    return adapted.train()
 
 
 def linear_layers(model: "PreTrainedModel") -> dict[str, int]:
@@ -133,7 +148,13 @@ def merge(model: "PeftModel | PreTrainedModel") -> "PreTrainedModel":
     return plain
 
 
-def save_adapter(model: "PeftModel", folder: Path, base: str | None = None, state: "Mapping[str, Tensor] | None" = None) -> None:
+def save_adapter(
+    model: "PeftModel",
+    folder: Path,
+    base: str | None = None,
+    state: "Mapping[str, Tensor] | None" = None,
+    name: str | None = None,
+) -> None:
     """Write the adapter as plain PEFT writes it: adapter_config.json and adapter_model.safetensors.
 
     Args:
@@ -141,29 +162,37 @@ def save_adapter(model: "PeftModel", folder: Path, base: str | None = None, stat
         folder: Where to write; what it holds of these two files is replaced.
         base: What to note as the base model, such as a hub id; PEFT reads it only when it is not given a model.
         state: The gathered tensors, where the model holds only a shard of them (ZeRO-3).
+        name: Which adapter, of a model with several; default: the active one.
 
     Raises:
         LoraError: a tensor to be written is empty, as ZeRO-3's are outside of `GatheredParameters`.
     """
     from peft import get_peft_model_state_dict
 
-    found = get_peft_model_state_dict(model, state_dict=dict(state) if state is not None else None)
+    name = name or str(model.active_adapter)
+    found = get_peft_model_state_dict(model, state_dict=dict(state) if state is not None else None, adapter_name=name)
     empty = [name for name, tensor in found.items() if tensor.numel() == 0]
     if empty or not found:
         which = f"{len(empty)} of {len(found)} tensors are empty, such as {empty[0]}" if empty else "it has no tensor"
         raise LoraError(f"adapter {folder}: {which}: gather ZeRO-3's parameters before saving")
     folder.mkdir(parents=True, exist_ok=True)
-    settings = model.peft_config["default"]
+    settings = model.peft_config[name]
     noted, settings.base_model_name_or_path = settings.base_model_name_or_path, base or settings.base_model_name_or_path
     try:
         model.save_pretrained(
             str(folder),
             safe_serialization=True,
             state_dict=dict(state) if state is not None else None,
+            selected_adapters=[name],
             save_embedding_layers=False,  # "auto" asks the hub whether the vocabulary has changed; ours never does
         )
     finally:
         settings.base_model_name_or_path = noted
+    own = folder / name  # where PEFT puts an adapter that is not called default
+    for file in own.iterdir() if own.is_dir() else ():
+        file.replace(folder / file.name)
+    if own.is_dir():
+        own.rmdir()
     (folder / "README.md").unlink(missing_ok=True)  # PEFT's empty model card
 
 

@@ -20,12 +20,13 @@ import math
 import os
 import shutil
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from raykg.kg.store import sha256, sync, write_atomically
 from raykg.train.errors import CheckpointError
+from raykg.train.run_folder import digest
 
 _log = logging.getLogger(__name__)
 _MANIFEST = "manifest.json"
@@ -48,6 +49,11 @@ class Position:
 def folder_of(root: Path, step: int) -> Path:
     """Return where the checkpoint after `step` steps lies."""
     return root / f"step-{step:08d}"
+
+
+def step_of(folder: Path) -> int:
+    """Return after how many steps a checkpoint was made, by its name."""
+    return int(folder.name.removeprefix("step-"))
 
 
 def begin(root: Path, step: int) -> Path:
@@ -127,6 +133,25 @@ def best(root: Path, rows: int | None = None) -> tuple[Path, Position] | None:
             al., Classification and Regression Trees, 1984, section 3.4.3).
     """
     return _first_whole(_ranked(root, rows), "the next best checkpoint")
+
+
+def adopt(source: Path, root: Path, identity: Mapping[str, Any]) -> Path:
+    """Begin a run's checkpoints with a copy of another run's, as if it were this run's own.
+
+    Raises:
+        CheckpointError: the other one is not whole.
+    """
+    position = read(source)
+    partial = begin(root, position.step)
+    shutil.copytree(source, partial, dirs_exist_ok=True, ignore=shutil.ignore_patterns(_MANIFEST))
+    return commit(root, replace(position, identity=identity))
+
+
+def take_export(folder: Path, target: Path) -> str:
+    """Copy the model of a checkpoint, in place of what is there, and return the identity of its weights."""
+    shutil.rmtree(target, ignore_errors=True)
+    shutil.copytree(folder / "export", target)
+    return digest([sha256(file) for file in sorted(target.rglob("*.safetensors"))])
 
 
 def is_best(root: Path, metrics: Mapping[str, float]) -> bool:

@@ -9,7 +9,6 @@ on from its newest checkpoint, so the same call after any interruption ends in t
 from __future__ import annotations
 
 import logging
-import shutil
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -17,7 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from raykg.config.load import from_dict, to_dict
-from raykg.kg.store import sha256, write_atomically
+from raykg.kg.store import write_atomically
 from raykg.train import launch
 from raykg.train.errors import StageChanged, TrainError
 from raykg.train.finetune_config import FinetuneConfig
@@ -56,6 +55,7 @@ class Outcome:
     table: ComparisonTable | None  # None without contenders
     report: Path
     example: str  # a test question
+    evaluations: Sequence[tuple[str, Evaluation]]  # the rows of the table, with every answer
 
 
 class Finetune:
@@ -161,9 +161,59 @@ class Finetune:
 
     def train(self, graph: Done, questions: Done, model: Done) -> Done:
         """Train under Ray Train and copy the best checkpoint's model."""
+        from raykg.train import checkpoint
+
+        arguments = self._training(graph, questions, model)
+
+        def run() -> Done:
+            launch.fit("raykg.train.finetune:train_worker", arguments, self.cfg.resources, self.folder.path, self.listener.record)
+            best = checkpoint.best(self.folder / "checkpoints", self.cfg.train.evaluate_rows)
+            if best is None:
+                raise TrainError(f"{self.folder / 'checkpoints'}: training ended and left no whole checkpoint: run the same command again")
+            folder, position = best
+            weights = checkpoint.take_export(folder, self.folder / "model")
+            return {"model": str(self.folder / "model"), "identity": weights, "step": position.step, "metrics": dict(position.metrics)}
+
+        done = self._stage("train", self.cfg.budgets.train, arguments["identity"], run, lambda it: f"checkpoint of step {it['step']} taken")
+        for note in cut_notes(read_metrics(self.folder / "metrics.jsonl")):
+            self.listener.note(note)
+        return done
+
+    def prepare(self) -> Done:
+        """Do what comes before training, and return what its workers are told: `steps`, the length, is among it."""
+        self.setup_machine()
+        graph = self.setup_graph()
+        return self._training(graph, self.setup_questions(graph), self.setup_model())
+
+    def advance(self, share: float, start: Path | None = None) -> Path:
+        """Train up to a share of the steps, which is how a sweep's trials go on in legs; return the checkpoint that is there.
+
+        It holds an evaluation of the held-out rows. The schedule is that of the whole training, and the last leg ends where `run` would.
+
+        Args:
+            share: of the whole training, above 0.
+            start: another run's checkpoint to begin with, where this run has none yet.
+        """
+        arguments, folder = self.leg(share, start)
+        if not folder.exists():
+            launch.fit("raykg.train.finetune:train_worker", arguments, self.cfg.resources, self.folder.path, self.listener.record)
+        return folder
+
+    def leg(self, share: float, start: Path | None = None) -> tuple[Done, Path]:
+        """Prepare a leg, and return what its workers are told and the checkpoint that they will leave."""
+        from raykg.train import checkpoint
+
+        arguments = self.prepare()
+        root = self.folder / "checkpoints"
+        until = max(1, round(share * arguments["steps"]))
+        if start is not None and not checkpoint.listed(root):
+            checkpoint.adopt(start, root, arguments["identity"])
+        return arguments | {"until": until}, checkpoint.folder_of(root, until)
+
+    def _training(self, graph: Done, questions: Done, model: Done) -> Done:
+        """Return what the workers are told."""
         from raykg.data.order import Order
         from raykg.models import saved
-        from raykg.train import checkpoint
 
         order = Order(questions["rows"], self.cfg.train.batch, self.cfg.run.seed)
         identity = self.folder.settings | {
@@ -172,7 +222,7 @@ class Finetune:
             "base sha256": model["sha256"],
             "model format": saved.FORMAT,  # no training goes on with other prompts than it began with
         }
-        arguments = {
+        return {
             "config": to_dict(self.cfg),
             "folder": str(self.folder.path),
             "steps": self.cfg.train.total_steps(order.steps_per_epoch),
@@ -186,23 +236,6 @@ class Finetune:
             },
             "identity": identity,
         }
-
-        def run() -> Done:
-            launch.fit("raykg.train.finetune:train_worker", arguments, self.cfg.resources, self.folder.path, self.listener.record)
-            best = checkpoint.best(self.folder / "checkpoints", self.cfg.train.evaluate_rows)
-            if best is None:
-                raise TrainError(f"{self.folder / 'checkpoints'}: training ended and left no whole checkpoint: run the same command again")
-            folder, position = best
-            target = self.folder / "model"
-            shutil.rmtree(target, ignore_errors=True)
-            shutil.copytree(folder / "export", target)
-            weights = digest([sha256(file) for file in sorted(target.rglob("*.safetensors"))])
-            return {"model": str(target), "identity": weights, "step": position.step, "metrics": dict(position.metrics)}
-
-        done = self._stage("train", self.cfg.budgets.train, identity, run, lambda it: f"checkpoint of step {it['step']} taken")
-        for note in cut_notes(read_metrics(self.folder / "metrics.jsonl")):
-            self.listener.note(note)
-        return done
 
     def evaluate(self, questions: Done, model: Done, trained: Done) -> list[tuple[str, Evaluation]]:
         """Ask every contender, in as many tasks as there are workers."""
@@ -267,6 +300,7 @@ class Finetune:
             table=table if evaluations else None,
             report=path,
             example=str(example),
+            evaluations=evaluations,
         )
 
     def _unchanged(self, name: str, done: Done, now: Mapping[str, str]) -> Done:
@@ -324,6 +358,7 @@ def train_worker(arguments: Mapping[str, Any]) -> None:
         engine=cfg.engine.name,
         checkpoints=folder / "checkpoints",
         identity=arguments["identity"],
+        until=arguments.get("until"),
     )
     train_task(task, cfg.engine, plan, folder, ranks, trained_precision(cfg, ranks))
 

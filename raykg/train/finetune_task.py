@@ -108,6 +108,12 @@ class FinetuneTask:
         for batch in stream:
             yield Step(batch.micro_batches, batch.answer_tokens, rows=batch.rows, tokens=batch.tokens, cut=batch.dropped)
 
+    def share(self) -> object:
+        """Return what the batches depend on, so that trials with the same ones make them once."""
+        cfg, inputs = self._cfg, self._inputs
+        own = (inputs.train, inputs.tokenizer, inputs.graph_version, repr(cfg.targets))
+        return (*own, cfg.train.batch, cfg.train.micro_batch, cfg.train.packing, cfg.run.seed)
+
     def filler(self) -> Mapping[str, Any]:
         """Return a batch of two tokens that learns nothing."""
         return filler(self._tokenizer.eos_token_id)

@@ -46,8 +46,8 @@ Arguments = Mapping[str, Any]  # JSON-like
 OnRecord = Callable[[Mapping[str, Any]], None]
 
 
-def start_ray(resources: ResourcesConfig, logs: Path) -> None:
-    """Connect to `resources.address`, or to RAY_ADDRESS, or start Ray here with the logical CPUs that the run needs.
+def start_ray(resources: ResourcesConfig, logs: Path, times: int = 1) -> None:
+    """Connect to `resources.address`, or to RAY_ADDRESS, or start Ray here with the logical CPUs that so many such runs need.
 
     A Ray that this process is connected to already is kept.
 
@@ -73,7 +73,7 @@ def start_ray(resources: ResourcesConfig, logs: Path) -> None:
             os.environ.setdefault("RAY_TRAIN_ENABLE_PREEMPTION_WATCHER", "0")  # a process a start, for nodes that a cloud takes back
             ray.init(
                 address="local",  # never a cluster that happens to run on this machine: its size is another, and it is somebody's
-                num_cpus=resources.logical_cpus,
+                num_cpus=times * resources.logical_cpus,
                 include_dashboard=False,
                 log_to_driver=False,
                 configure_logging=False,

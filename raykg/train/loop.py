@@ -7,7 +7,8 @@ filler without answer tokens, because sharded engines gather weights in step.
 The random generators are seeded at each step from (seed, step, rank). A run that resumes at step n therefore draws what the
 uninterrupted run drew, without stored generator states.
 
-The loop knows neither Ray nor files of a run: it reports records to a callback, which the launcher or a test gives it.
+The loop knows neither Ray nor files of a run: it reports records to a callback, which the launcher or a test gives it. Nor need it compute
+losses itself: `work` asks for each one, so that several loops can share a base and compute theirs together (`raykg.train.packed`).
 """
 
 from __future__ import annotations
@@ -15,9 +16,10 @@ from __future__ import annotations
 import logging
 import math
 import random
+import time
 from collections import Counter
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Generator, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -49,6 +51,28 @@ class Plan:
     engine: str  # its name, for the checkpoint
     checkpoints: Path  # a folder that every worker sees
     identity: Mapping[str, Any]  # what a checkpoint must agree with: config, KG version, question-set version
+    until: int | None = None  # the step to stop after, evaluated and saved, with the schedule of all steps; default: the last one
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """A loss that a loop waits for: it is to be computed, divided and sent backward."""
+
+    batch: Any  # what `Task.loss` takes
+    answers: float  # answer tokens of the global batch, by which the sum is divided
+    first: bool  # of a step: the random generators have just been seeded for it
+    last: bool  # of a step
+
+
+@dataclass(frozen=True, slots=True)
+class Computed:
+    """What was wanted, as numbers."""
+
+    total: float
+    parts: Mapping[str, tuple[float, float]] = field(default_factory=dict)
+
+
+Work = Generator[Wanted, Computed, dict[str, float]]
 
 
 class Loop:
@@ -86,8 +110,21 @@ class Loop:
         return position.step
 
     def run(self, start: int) -> dict[str, float]:
-        """Train from step `start` to the end and return the last evaluation."""
-        settings, steps = self._plan.settings, self._plan.steps
+        """Train from step `start` to the plan's end, or to where it is to stop, and return the last evaluation."""
+        work = self.work(start)
+        try:
+            wanted = next(work)
+            while True:
+                wanted = work.send(self._compute(wanted))
+        except StopIteration as ended:
+            metrics: dict[str, float] = ended.value
+            return metrics
+        finally:
+            work.close()
+
+    def work(self, start: int) -> Work:
+        """Do as `run`, asking for each loss: whoever sends what was wanted back has sent its gradient backward."""
+        settings, steps = self._plan.settings, min(self._plan.until or self._plan.steps, self._plan.steps)
         metrics: dict[str, float] = {}
         counts: Counter[str] = Counter()  # since the last record
         self._engine.model.train()
@@ -98,7 +135,7 @@ class Loop:
                 self._meters.restart()  # the pipeline's start, some seconds, is not the speed of a step
             self._meters.waited()
             counts.update({name: getattr(step, name) for name in _COUNTS})
-            record = self._step(number, step)
+            record = yield from self._step(number, step)
             last, save = number == steps, number % settings.checkpoint_every == 0
             due = bool(settings.evaluate_every) and number % settings.evaluate_every == 0
             if last or due or save or number % settings.log_every == 0:  # before each save: a resumed run counts on from there
@@ -111,7 +148,13 @@ class Loop:
             raise TrainError(f"the data ended after step {number} of {steps}: the order gave too few steps")
         return metrics
 
-    def _step(self, number: int, step: Step) -> dict[str, Any]:
+    def _compute(self, wanted: Wanted) -> Computed:
+        with torch.autocast(self._ranks.device.type, torch.bfloat16, enabled=self._engine.autocast):
+            loss = self._task.loss(self._engine.model, wanted.batch)
+        self._engine.backward(loss.total / wanted.answers, last=wanted.last)
+        return Computed(loss.total.item(), loss.parts)
+
+    def _step(self, number: int, step: Step) -> Generator[Wanted, Computed, dict[str, Any]]:
         """Compute and apply one update; return its record."""
         seed_step(self._plan.seed, number, self._ranks.rank)
         tokens, answers = self._ranks.sum([step.tokens, step.answer_tokens]).tolist()
@@ -119,11 +162,9 @@ class Loop:
         sums = np.zeros(1 + 2 * len(self._task.parts))
         for index in range(rounds):
             batch = step.micro_batches[index] if index < len(step.micro_batches) else self._task.filler()
-            with torch.autocast(self._ranks.device.type, torch.bfloat16, enabled=self._engine.autocast):
-                loss = self._task.loss(self._engine.model, batch)
-            self._engine.backward(loss.total / max(answers, 1.0), last=index == rounds - 1)
+            loss = yield Wanted(batch, max(answers, 1.0), first=index == 0, last=index == rounds - 1)
             parts = [loss.parts.get(part, (0.0, 0.0)) for part in self._task.parts]
-            sums += np.array([loss.total.item(), *(number for pair in parts for number in pair)])
+            sums += np.array([loss.total, *(number for pair in parts for number in pair)])
         sums = self._ranks.sum(sums.tolist())
         value = float(sums[0] / max(answers, 1.0))
         if not math.isfinite(value):
@@ -155,12 +196,14 @@ class Loop:
 
     def _evaluate(self, number: int) -> dict[str, float]:
         """Measure the held-out slice with every worker's share; the same numbers come back on every worker."""
+        began = time.perf_counter()
         with self._engine.whole() as model, torch.no_grad():
             measured = self._task.evaluate(model, number)
         names = list(measured)
         sums = self._ranks.sum([x for name in names for x in measured[name]])
         metrics = {name: float(sums[2 * i] / sums[2 * i + 1]) for i, name in enumerate(names) if sums[2 * i + 1]}
-        self._report({"kind": "evaluation", "step": number, "steps": self._plan.steps, **metrics})
+        seconds = time.perf_counter() - began
+        self._report({"kind": "evaluation", "step": number, "steps": self._plan.steps, **metrics, "evaluation_seconds": seconds})
         return metrics
 
     def _improved(self, metrics: Mapping[str, float]) -> bool:

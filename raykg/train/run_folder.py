@@ -110,17 +110,21 @@ class RunFolder:
 
 
 @contextmanager
-def held(path: Path) -> Iterator[None]:
+def held(path: Path, wait: float = 0.0) -> Iterator[None]:
     """Keep every other command out of a run's folder; the operating system lets go of it however this process ends.
 
     The lock is a file beside the folder, `.<name>.lock`, because starting anew moves the folder aside.
+
+    Args:
+        path: the folder.
+        wait: seconds in which another command may end.
 
     Raises:
         TrainError: another command holds it.
     """
     path = path.absolute()
     path.parent.mkdir(parents=True, exist_ok=True)
-    lock = FileLock(path.with_name(f".{path.name}.lock"), timeout=0)
+    lock = FileLock(path.with_name(f".{path.name}.lock"), timeout=wait)
     try:
         lock.acquire()
     except Timeout:

@@ -7,6 +7,13 @@ from typing import Literal
 
 from raykg.config.schema import Fraction, NonNegativeFloat, NonNegativeInt, PositiveFloat, PositiveInt, Text, config
 
+SEARCH: dict[str, object] = {  # of a training, the fields of `TrainConfig`
+    "learning_rate": {"low": 1e-4, "high": 1e-2, "log": True},
+    "warmup": [0.0, 0.03, 0.1],
+    "final_rate": [0.0, 0.1],
+    "beta2": [0.98, 0.999],
+}
+
 
 @config
 class RunConfig:

@@ -1,0 +1,221 @@
+"""Several adapters that are trained at a time on one frozen base, each on rows of its own.
+
+Source: the packing of LoRA configurations as in mLoRA, arXiv 2312.02515, and LoRAFusion, arXiv 2510.00206; the layers are PEFT's.
+
+The rows of all trials lie one behind another in one sequence, so the base runs once, forward and backward, for all of them; of each layer
+with adapters every trial's stretch of tokens goes through its own A and B. Nothing of a trial reaches another one: its rows attend to
+themselves alone, its loss is its own, and dropout draws from a stream of random numbers of its own, the same that it would draw alone.
+
+    model = GroupedLora(load_model(folder), {"a": (LoraConfig(rank=8), 0), "b": (LoraConfig(rank=16), 0)})
+    losses = model.losses({"a": batch, "b": other})           # name -> (sum of the answer tokens' losses, how many)
+    (losses["a"][0] / count_a + losses["b"][0] / count_b).backward()
+    model.save("a", folder)                                   # a plain PEFT adapter
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from raykg.models.answer_logits import IGNORE, head_at
+from raykg.models.lora import LoraConfig, LoraError, peft_settings, save_adapter
+
+if TYPE_CHECKING:
+    import torch
+    from torch import Tensor, nn
+
+
+class GroupedLora:
+    """Puts adapters beside each other on a base and trains them together.
+
+    Abilities: adapters of different ranks, targets, blocks, dropout and scaling; trials that leave while the others go on; rows packed in
+    one sequence.
+    Not supported: DoRA, full fine-tuning, padded batches, gradient checkpointing (its second forward pass would draw dropout anew).
+
+    Raises:
+        LoraError: an adapter does not fit the base, or asks for what is not supported.
+    """
+
+    def __init__(self, base: Any, adapters: Mapping[str, tuple[LoraConfig, int]]) -> None:  # noqa: ANN401 - a PreTrainedModel
+        """Add the adapters, each with its settings and the seed of its start."""
+        import torch
+        from peft import get_peft_model
+
+        for name, (cfg, _) in adapters.items():
+            if cfg.dora or not cfg.enabled:
+                raise LoraError(f"adapter {name}: lora.{'dora=true' if cfg.dora else 'enabled=false'} cannot share a base: train it alone")
+        settings = {name: peft_settings(base, cfg) for name, (cfg, _) in adapters.items()}  # of the plain model, before it is wrapped
+        self.model: Any = None
+        for name, (_, seed) in adapters.items():
+            with torch.random.fork_rng(devices=[]):
+                torch.manual_seed(seed)
+                if self.model is None:
+                    self.model = get_peft_model(base, settings[name], adapter_name=name)
+                else:
+                    self.model.add_adapter(name, settings[name])
+        self._streams: dict[str, Tensor | None] = dict.fromkeys(adapters)  # states of the trials' own generators
+        self._stretches: list[tuple[str, int, int]] = []  # trial, first token, token after its last one
+        for layer in self._layers():
+            layer.forward = partial(self._through, layer)
+        self._train_all()
+
+    def parameters(self, name: str) -> dict[str, nn.Parameter]:
+        """Return a trial's parameters, by the names that they have in a model with this adapter alone."""
+        mark = f".{name}."
+        return {key.replace(mark, ".default."): value for key, value in self.model.named_parameters() if mark in key and "lora_" in key}
+
+    def seed(self, name: str, state: Tensor) -> None:
+        """Let a trial's dropout draw from here on: a state of torch's generator of the model's device."""
+        self._streams[name] = state
+
+    def remove(self, name: str) -> None:
+        """Forget a trial and its weights."""
+        if len(self._streams) > 1:  # PEFT's model has always one
+            self.model.delete_adapter(name)
+            self._train_all()
+        del self._streams[name]
+
+    def losses(self, batches: Mapping[str, Mapping[str, Tensor]]) -> dict[str, tuple[Tensor, int]]:
+        """Run the base once over all trials' rows.
+
+        Args:
+            batches: trial -> `input_ids`, `labels` and `position_ids`, each `[1, tokens]`, rows packed one behind another.
+
+        Returns:
+            Trial -> the sum of the cross-entropies of its answer tokens, and how many there are.
+
+        Raises:
+            LoraError: rows are padded instead of packed.
+        """
+        import torch
+        from torch.nn import functional
+
+        wrong = [name for name, batch in batches.items() if len(batch["input_ids"]) != 1 or not _packed(batch)]
+        if wrong:
+            raise LoraError(f"trial {wrong[0]}: its rows are padded: set train.packing=true, only packed rows can share a pass")
+        batches = {name: {"position_ids": _counted(batch["input_ids"]), **batch} for name, batch in batches.items()}
+        together = {key: torch.cat([batch[key] for batch in batches.values()], dim=1) for key in ("input_ids", "position_ids")}
+        targets = {name: functional.pad(batch["labels"][0, 1:], (0, 1), value=IGNORE) for name, batch in batches.items()}
+        learnt = (torch.cat([*targets.values()]) != IGNORE).nonzero().squeeze(1)
+        with self._over({name: batch["input_ids"].shape[1] for name, batch in batches.items()}), head_at(self.model, learnt):
+            logits = self.model(**together, use_cache=False).logits.float()
+        found: dict[str, tuple[Tensor, int]] = {}
+        start = 0
+        for name, wanted in targets.items():
+            answers = wanted[wanted != IGNORE]
+            stop = start + len(answers)
+            found[name] = functional.cross_entropy(logits[start:stop], answers, reduction="sum"), len(answers)
+            start = stop
+        return found
+
+    @contextmanager
+    def alone(self, name: str) -> Iterator[Any]:
+        """Give the model as it is with one trial's adapter, in evaluation mode, for any batch."""
+        before, self._stretches = self._stretches, [(name, 0, -1)]
+        self.model.set_adapter(name)
+        self.model.eval()
+        try:
+            yield self.model
+        finally:
+            self._stretches = before
+            self._train_all()
+
+    def save(self, name: str, folder: Path, base: str | None = None) -> None:
+        """Write a trial's adapter as plain PEFT writes it."""
+        save_adapter(self.model, folder, base, name=name)
+
+    @contextmanager
+    def _over(self, lengths: Mapping[str, int]) -> Iterator[None]:
+        """Let each trial have its stretch of the next sequence."""
+        start, stretches = 0, []
+        for name, length in lengths.items():
+            stretches.append((name, start, start + length))
+            start += length
+        before, self._stretches = self._stretches, stretches
+        try:
+            yield
+        finally:
+            self._stretches = before
+
+    def _train_all(self) -> None:
+        """Let every adapter learn, and the base not: PEFT trains the active one alone."""
+        for name, parameter in self.model.named_parameters():
+            parameter.requires_grad_("lora_" in name)
+        self.model.train()
+
+    def _layers(self) -> list[Any]:
+        from peft.tuners.lora import LoraLayer
+
+        return [module for module in self.model.modules() if isinstance(module, LoraLayer)]
+
+    def _through(self, layer: Any, entered: Tensor, *args: Any, **kwargs: Any) -> Tensor:  # noqa: ANN401 - PEFT's layer
+        """Compute a layer: the base for all tokens, and each trial's update for its own."""
+        import torch
+
+        output: Tensor = layer.base_layer(entered, *args, **kwargs)
+        if not self._stretches:
+            raise LoraError("a grouped model runs by `losses`, or `alone` for one trial")
+        if self._stretches[0][2] < 0:  # one trial, whatever the shape
+            return self._added(layer, self._stretches[0][0], entered, output)
+        mine = [(name, start, stop) for name, start, stop in self._stretches if name in layer.lora_A]
+        if not mine:
+            return output
+        updates = []
+        done = 0
+        for name, start, stop in mine:
+            if start > done:
+                updates.append(output.new_zeros(1, start - done, output.shape[-1]))
+            updates.append(self._update(layer, name, entered[:, start:stop]).to(output.dtype))
+            done = stop
+        if done < output.shape[1]:
+            updates.append(output.new_zeros(1, output.shape[1] - done, output.shape[-1]))
+        return output + torch.cat(updates, dim=1)
+
+    def _added(self, layer: Any, name: str, entered: Tensor, output: Tensor) -> Tensor:  # noqa: ANN401 - PEFT's layer
+        return output + self._update(layer, name, entered).to(output.dtype) if name in layer.lora_A else output
+
+    def _update(self, layer: Any, name: str, entered: Tensor) -> Tensor:  # noqa: ANN401 - PEFT's layer
+        down, up = layer.lora_A[name], layer.lora_B[name]
+        dropped = self._dropped(name, layer.lora_dropout[name], entered.to(down.weight.dtype))
+        update: Tensor = up(down(dropped)) * layer.scaling[name]
+        return update
+
+    def _dropped(self, name: str, dropout: nn.Module, entered: Tensor) -> Tensor:
+        """Drop with the trial's own random numbers; the others' are left as they are."""
+        import torch
+
+        if not self.model.training or not getattr(dropout, "p", 0.0):
+            dropped: Tensor = dropout(entered)
+            return dropped
+        cuda = entered.device.type == "cuda"
+        before = torch.cuda.get_rng_state(entered.device) if cuda else torch.get_rng_state()
+        state = self._streams[name]
+        if state is not None:
+            _set(state, entered.device)
+        dropped = dropout(entered)
+        self._streams[name] = torch.cuda.get_rng_state(entered.device) if cuda else torch.get_rng_state()
+        _set(before, entered.device)
+        return dropped
+
+
+def _packed(batch: Mapping[str, Tensor]) -> bool:
+    """Return whether rows are told apart by their positions, or there is one without padding."""
+    return "position_ids" in batch or bool(batch["attention_mask"].all())
+
+
+def _counted(ids: Tensor) -> Tensor:
+    import torch
+
+    return torch.arange(ids.shape[1], device=ids.device)[None]
+
+
+def _set(state: Tensor, device: torch.device) -> None:
+    import torch
+
+    if device.type == "cuda":
+        torch.cuda.set_rng_state(state, device)
+    else:
+        torch.set_rng_state(state)

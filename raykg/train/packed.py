@@ -1,0 +1,226 @@
+"""Trials that train at a time on one frozen base, in one group of workers; each leaves what it would have left alone.
+
+    train_packed([Packed("a", task, plan, folder, optimiser), Packed("b", ...)], base, ranks)
+
+Every trial has its own loop: batches, schedule, clipping, AdamW, evaluations, checkpoints, `metrics.jsonl`. The loops ask for losses; those
+that wait are computed in one pass of the base (`raykg.models.grouped_lora`), forward and backward, and each loop goes on with its own.
+Trials need not be at the same step, nor have as many micro-batches, and one that ends leaves the others alone. The checkpoints are those
+of the `torch` engine, so that a trial may go on alone where it was packed, and the other way round.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from itertools import islice, tee
+from pathlib import Path
+from typing import Any, Protocol
+
+import torch
+from torch import nn
+
+from raykg.data.collate import to_tensors
+from raykg.models.grouped_lora import GroupedLora
+from raykg.models.lora import LoraConfig
+from raykg.train.engines import Optimiser, Precision
+from raykg.train.engines.torch import Config, TorchEngine
+from raykg.train.loop import Computed, Loop, Plan, Wanted, Work
+from raykg.train.meters import MetricsFile, Record
+from raykg.train.ranks import Ranks
+from raykg.train.task import Step, Task
+
+
+class PackedTask(Task, Protocol):
+    """A task whose batches several trials may share."""
+
+    def share(self) -> object:
+        """Return what its batches depend on, beside the steps: tasks for which it is equal have the same ones."""
+
+
+@dataclass(frozen=True, slots=True)
+class Packed:
+    """One trial.
+
+    Attributes:
+        name: tells it from the others; a word.
+        task: its batches, evaluation and export.
+        lora: its adapter.
+        seed: of the adapter's start.
+        plan: as for a training alone, with engine `torch`.
+        folder: where its `metrics.jsonl` goes.
+        optimiser: its AdamW.
+    """
+
+    name: str
+    task: PackedTask
+    lora: LoraConfig
+    seed: int
+    plan: Plan
+    folder: Path
+    optimiser: Optimiser
+
+
+def train_packed(
+    trials: Sequence[Packed],
+    base: Any,  # noqa: ANN401 - a PreTrainedModel
+    ranks: Ranks,
+    precision: Precision = "float32",
+) -> dict[str, dict[str, float]]:
+    """Train all trials to the ends of their plans, from their newest checkpoints, and return each one's last evaluation.
+
+    Args:
+        trials: with names of their own.
+        base: on the CPU; moved to the workers' device.
+        ranks: the group of workers.
+        precision: of the products; the adapters stay float32.
+
+    Raises:
+        NonFiniteLoss, CheckpointError, TrainError: as a loop alone.
+        LoraError: an adapter cannot share the base.
+    """
+    grouped = GroupedLora(base.to(ranks.device), {trial.name: (trial.lora, trial.seed) for trial in trials})
+    shelf = _Shelf()
+    running = {trial.name: _Running(trial, grouped, ranks, shelf) for trial in trials}
+    shelf.share({name: one.start for name, one in running.items()}, trials)
+    ended: dict[str, dict[str, float]] = {}
+    try:
+        for one in running.values():
+            one.begin(ended)
+        while waiting := {name: one for name, one in running.items() if one.wanted is not None}:
+            with torch.autocast(ranks.device.type, torch.bfloat16, enabled=precision == "bfloat16"):
+                found = _together(waiting, grouped, ranks)
+            for name, one in waiting.items():
+                one.go_on(Computed(found[name]), ended)
+    finally:
+        for one in running.values():
+            one.close()
+    return ended
+
+
+def _together(waiting: Mapping[str, _Running], grouped: GroupedLora, ranks: Ranks) -> dict[str, float]:
+    """Compute what the loops wait for in one pass, forward and backward, and return each one's sum."""
+    wanted = {name: one.wanted for name, one in waiting.items() if one.wanted is not None}
+    found = grouped.losses({name: to_tensors(each.batch, ranks.device) for name, each in wanted.items()})
+    total = torch.stack([found[name][0] / each.answers for name, each in wanted.items()]).sum()
+    if total.requires_grad:
+        total.backward()  # type: ignore[no-untyped-call]
+    return {name: sum_.item() for name, (sum_, _) in found.items()}
+
+
+class _Running:
+    """A trial's loop, and what it waits for."""
+
+    def __init__(self, trial: Packed, grouped: GroupedLora, ranks: Ranks, shelf: _Shelf) -> None:
+        self._trial = trial
+        self._grouped = grouped
+        self._ranks = ranks
+        self._metrics: MetricsFile | None = None
+        engine = _Engine(trial.optimiser, grouped, trial.name, ranks)
+        self._loop = Loop(_Sharing(trial, shelf), engine, ranks, trial.plan, self._report)
+        self.start = self._loop.resume()
+        self._work: Work | None = None
+        self.wanted: Wanted | None = None
+
+    def begin(self, ended: dict[str, dict[str, float]]) -> None:
+        """Start the loop, up to the first loss that it wants."""
+        if self._ranks.first:
+            self._metrics = MetricsFile(self._trial.folder, self.start, tensorboard=False)
+        self._report({"kind": "start", "step": self.start, "steps": self._trial.plan.steps, "workers": self._ranks.world})
+        self._work = self._loop.work(self.start)
+        self._take(lambda work: next(work), ended)
+
+    def go_on(self, computed: Computed, ended: dict[str, dict[str, float]]) -> None:
+        """Give the loop what it wanted, up to the next loss."""
+        self._take(lambda work: work.send(computed), ended)
+
+    def close(self) -> None:
+        """Close what is open."""
+        if self._work is not None:
+            self._work.close()
+        if self._metrics is not None:
+            self._metrics.close()
+
+    def _take(self, move: Any, ended: dict[str, dict[str, float]]) -> None:  # noqa: ANN401 - a function of the loop's generator
+        try:
+            self.wanted = move(self._work)
+        except StopIteration as done:
+            self.wanted = None
+            ended[self._trial.name] = done.value
+            self._grouped.remove(self._trial.name)
+            return
+        if self.wanted is not None and self.wanted.first:  # the loop has just seeded torch for this step
+            cuda = self._ranks.device.type == "cuda"
+            self._grouped.seed(self._trial.name, torch.cuda.get_rng_state(self._ranks.device) if cuda else torch.get_rng_state())
+
+    def _report(self, record: Record) -> None:
+        if self._metrics is not None:
+            self._metrics.write(record)
+
+
+class _Engine(TorchEngine):
+    """The torch engine over one trial's parameters; what it gives as the whole model is the base with this adapter."""
+
+    def __init__(self, optimiser: Optimiser, grouped: GroupedLora, name: str, ranks: Ranks) -> None:
+        super().__init__(Config(), _Own(grouped.parameters(name)), optimiser, ranks, "float32")
+        self._grouped = grouped
+        self._name = name
+
+    @contextmanager
+    def whole(self) -> Iterator[nn.Module]:
+        """Give the base with the trial's adapter."""
+        with self._grouped.alone(self._name) as model:
+            yield model
+
+
+class _Own(nn.Module):
+    """A trial's parameters by the names that they have alone, which a module's own bookkeeping could not hold."""
+
+    def __init__(self, parameters: Mapping[str, nn.Parameter]) -> None:
+        super().__init__()
+        self._found = dict(parameters)
+
+    def named_parameters(self, *_: Any, **__: Any) -> Iterator[tuple[str, nn.Parameter]]:  # noqa: ANN401 - as torch has it
+        """Return them."""
+        return iter(self._found.items())
+
+    def parameters(self, recurse: bool = True) -> Iterator[nn.Parameter]:
+        """Return them without names."""
+        return iter(self._found.values())
+
+
+class _Shelf:
+    """Batches that are made once for all trials that want the same ones from the same step on."""
+
+    def __init__(self) -> None:
+        self._streams: dict[str, Iterator[Step]] = {}
+
+    def share(self, starts: Mapping[str, int], trials: Sequence[Packed]) -> None:
+        """Deal out the streams: where one ends earlier than another, the longer one is made."""
+        alike: dict[object, list[Packed]] = {}
+        for trial in trials:
+            alike.setdefault((trial.task.share(), starts[trial.name]), []).append(trial)
+        for same in alike.values():
+            last = max(min(trial.plan.until or trial.plan.steps, trial.plan.steps) for trial in same)
+            copies = tee(same[0].task.batches(starts[same[0].name], last), len(same))
+            self._streams |= {trial.name: copy for trial, copy in zip(same, copies, strict=True)}
+
+    def take(self, name: str, steps: int) -> Iterator[Step]:
+        """Yield a trial's steps."""
+        yield from islice(self._streams.pop(name), steps)
+
+
+class _Sharing:
+    """A trial's task with batches from the shelf."""
+
+    def __init__(self, trial: Packed, shelf: _Shelf) -> None:
+        self._trial = trial
+        self._shelf = shelf
+        self.parts = trial.task.parts
+
+    def __getattr__(self, name: str) -> Any:  # noqa: ANN401 - what the task has
+        return getattr(self._trial.task, name)
+
+    def batches(self, start_step: int, stop_step: int) -> Iterator[Step]:
+        """Yield the steps [start_step, stop_step)."""
+        return self._shelf.take(self._trial.name, stop_step - start_step)
