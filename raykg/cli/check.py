@@ -12,6 +12,7 @@ import typer
 
 # The first row with a section that the file has says what it configures.
 _SECTIONS = [
+    ({"space", "job"}, ("raykg.tune.tune_config", "SweepConfig")),
     ({"models"}, ("raykg.serve.serve_config", "ServeConfig")),
     ({"posts"}, ("raykg.continual.continual_config", "ContinualConfig")),
     ({"train", "model", "lora", "engine", "targets"}, ("raykg.train.finetune_config", "FinetuneConfig")),
@@ -36,6 +37,7 @@ def command(
         raykg check jobs/configs/finetune/metaqa.yaml --plain > resolved.yaml
         raykg check jobs/configs/serve/quickstart.yaml http.port=8001
         raykg check jobs/configs/construct/mnre5.yaml learn.epochs=3
+        raykg check jobs/configs/tune/movies.yaml trials=16
     """
     from raykg.config.load import resolve
     from raykg.config.show import to_yaml
@@ -55,6 +57,6 @@ def section_of(config: Path) -> type[Any]:
     from raykg.config.document import read_file
 
     given = read_file(config).value
-    module, name = next((place for sections, place in _SECTIONS if sections & given.keys()), _SECTIONS[2][1])
+    module, name = next((place for sections, place in _SECTIONS if sections & given.keys()), _SECTIONS[3][1])
     found: type[Any] = getattr(importlib.import_module(module), name)
     return found

@@ -37,10 +37,12 @@ WALLS = {
     "opentelemetry": ["serve/tracing.py"],
     "yaml": ["config/", "serve/"],
     "typer": ["cli/"],
+    "optuna": ["tune/"],
+    "plotly": ["tune/"],
 }
 
 # Never imported when a file of these rooms is imported, so that `raykg check` and `raykg --help` stay light.
-HEAVY = {"torch", "transformers", "ray", "deepspeed", "peft", "pyoxigraph", "matplotlib"}
+HEAVY = {"torch", "transformers", "ray", "deepspeed", "peft", "pyoxigraph", "matplotlib", "optuna", "plotly"}
 
 FLOOR_OF = {room: int(line.split()[0]) for line in FLOORS.strip().splitlines() for room in line.split()[1:]}
 

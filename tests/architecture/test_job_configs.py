@@ -19,6 +19,7 @@ SECTIONS = {
     "evaluate": ("raykg.train.partial_config", "EvaluationJobConfig"),
     "construct": ("raykg.continual.continual_config", "ContinualConfig"),
     "finetune": ("raykg.train.finetune_config", "FinetuneConfig"),
+    "tune": ("raykg.tune.tune_config", "SweepConfig"),
     "serve": ("raykg.serve.serve_config", "ServeConfig"),
 }
 

@@ -1,0 +1,31 @@
+"""The journal keeps whole lines, and says what is wrong with broken ones."""
+
+import pytest
+
+from raykg.tune.errors import TuneError
+from raykg.tune.journal import Journal
+
+
+def test_entries_come_back(tmp_path):
+    journal = Journal(tmp_path / "new" / "journal.jsonl")
+    journal.write({"kind": "trial", "settings": {"a": (1, 2)}})
+    assert journal.entries == Journal(journal.path).entries == [{"kind": "trial", "settings": {"a": [1, 2]}}]
+
+
+@pytest.mark.parametrize("cut", range(1, 20))
+def test_a_line_that_a_crash_cut_short_never_counted(tmp_path, cut):
+    journal = Journal(tmp_path / "journal.jsonl")
+    journal.write({"kind": "one"})
+    journal.write({"kind": "two", "more": 2})
+    whole = journal.path.read_bytes()
+    journal.path.write_bytes(whole[:-cut])
+    opened = Journal(journal.path)
+    assert opened.entries == [{"kind": "one"}]
+    opened.write({"kind": "three"})
+    assert [entry["kind"] for entry in Journal(journal.path).entries] == ["one", "three"]
+
+
+def test_a_broken_line_in_the_middle_is_named(tmp_path):
+    (tmp_path / "journal.jsonl").write_text('{"kind": "one"}\n{"kind": \n{"kind": "three"}\n')
+    with pytest.raises(TuneError, match=r"journal.jsonl:2: is not JSON .*run.resume=never"):
+        Journal(tmp_path / "journal.jsonl")
