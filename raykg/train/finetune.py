@@ -226,6 +226,7 @@ class Finetune:
             "config": to_dict(self.cfg),
             "folder": str(self.folder.path),
             "steps": self.cfg.train.total_steps(order.steps_per_epoch),
+            "rows": questions["rows"],
             "inputs": {
                 "graph_root": graph["root"],
                 "graph_version": graph["version"],
