@@ -83,7 +83,10 @@ def ray_session(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
     before = {name: os.environ.get(name) for name in settings}
     os.environ.update(settings)
     import ray
+    from ray._raylet import AuthenticationTokenLoader, Config
 
+    Config.initialize("")  # Ray reads the mode and the token once: a test that imported it before knew of neither
+    AuthenticationTokenLoader.instance().reset_cache()
     ray.init(
         address="local",  # never somebody's running cluster
         num_cpus=LOGICAL_CPUS,
