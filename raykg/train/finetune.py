@@ -55,7 +55,7 @@ class Outcome:
     table: ComparisonTable | None  # None without contenders
     report: Path
     example: str  # a test question
-    evaluations: Sequence[tuple[str, Evaluation]]  # the rows of the table, with every answer
+    evaluations: Sequence[tuple[str, Evaluation]] = ()  # the rows of the table, with every answer
 
 
 class Finetune:
