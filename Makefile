@@ -1,6 +1,7 @@
 # raykg in a handful of words. Each target does its own set-up in .venv.
 #   make quickstart   a graph -> questions -> a fine-tuned, measured model, in about 15 minutes on 2 idle cores
-#   make test         the whole default test suite
+#   make test         the default test suite
+#   make stories      the tests that walk a whole way: a cluster that loses a node, a sweep, a service under chaos (8 minutes more)
 #   make lint         ruff and strict mypy
 
 PYTHON ?= python3
@@ -8,7 +9,10 @@ VENV := .venv
 BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
 
-.PHONY: quickstart test lint install clean help
+# Hundreds of processes of the tests import raykg: without its bytecode each would compile it anew.
+unexport PYTHONDONTWRITEBYTECODE
+
+.PHONY: quickstart test stories lint install clean help
 
 help:
 	@sed -n 's/^#   //p' Makefile
@@ -28,7 +32,10 @@ quickstart: install
 	@$(BIN)/raykg train jobs/configs/finetune/quickstart.yaml
 
 test: install
-	@$(BIN)/python -m pytest --numprocesses 2 --dist loadgroup
+	@$(BIN)/python -m pytest --numprocesses 2 --dist loadgroup -m "not story"
+
+stories: install
+	@$(BIN)/python -m pytest -m story
 
 lint: install
 	@$(BIN)/ruff check .

@@ -10,12 +10,13 @@ from typing import Annotated, Any
 
 import typer
 
+_FINETUNING = ("raykg.train.finetune_config", "FinetuneConfig")  # what a file without any of these sections is taken for
 # The first row with a section that the file has says what it configures.
 _SECTIONS = [
     ({"space", "job"}, ("raykg.tune.tune_config", "SweepConfig")),
     ({"models"}, ("raykg.serve.serve_config", "ServeConfig")),
     ({"posts"}, ("raykg.continual.continual_config", "ContinualConfig")),
-    ({"train", "model", "lora", "engine", "targets"}, ("raykg.train.finetune_config", "FinetuneConfig")),
+    ({"train", "model", "lora", "engine", "targets"}, _FINETUNING),
     ({"questions"}, ("raykg.train.partial_config", "QuestionsJobConfig")),
     ({"graph"}, ("raykg.train.partial_config", "GraphJobConfig")),
     ({"evaluation"}, ("raykg.train.partial_config", "EvaluationJobConfig")),
@@ -57,6 +58,6 @@ def section_of(config: Path) -> type[Any]:
     from raykg.config.document import read_file
 
     given = read_file(config).value
-    module, name = next((place for sections, place in _SECTIONS if sections & given.keys()), _SECTIONS[3][1])
+    module, name = next((place for sections, place in _SECTIONS if sections & given.keys()), _FINETUNING)
     found: type[Any] = getattr(importlib.import_module(module), name)
     return found

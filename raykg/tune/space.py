@@ -13,8 +13,9 @@ number between 0 and 1 for each key: where the numbers come from is a search's b
 from __future__ import annotations
 
 import math
+import re
 import sys
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass
 from typing import Any
 
@@ -127,9 +128,9 @@ def open_space(given: Mapping[str, RangeConfig | Sequence[Any] | None], job: Pla
             try:
                 applied(job, {name: value})
             except ConfigErrors as error:
-                if "must be" in str(error) and _about_others(error, name):
-                    continue  # a rule over several keys; trials meet it or are told
-                raise TuneError(f"space.{name} ({value}): {error.problems[0].text}") from error
+                wrong = [problem.text for problem in error.problems if not _names_one_of(space.keys() - {name}, problem.text)]
+                if wrong:  # whatever the other keys' values; a rule over several searched ones is met by some trials, and told by the rest
+                    raise TuneError(f"space.{name} ({value}): {wrong[0]}") from error
     return space
 
 
@@ -151,8 +152,8 @@ def applied(job: Plain, settings: Settings) -> Plain:
     return from_dict(type(job), plain)
 
 
-def _about_others(error: ConfigErrors, name: str) -> bool:
-    return not any(name in problem.text for problem in error.problems)
+def _names_one_of(keys: Set[str], text: str) -> bool:
+    return any(re.search(rf"(?<![\w.]){re.escape(key)}(?![\w.]\w)", text) for key in keys)
 
 
 def _ranges(key: str, wanted: RangeConfig | Sequence[Any] | None, job: Plain) -> Iterator[tuple[str, Dimension]]:

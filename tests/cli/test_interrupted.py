@@ -13,6 +13,8 @@ import sys
 import time
 from pathlib import Path
 
+import pytest
+
 from raykg.train.run_folder import read_metrics
 from tests.graphs import film_graph
 
@@ -41,6 +43,7 @@ def wait_for_step(folder: Path, step: int, process: subprocess.Popen[str]) -> No
         time.sleep(0.1)
 
 
+@pytest.mark.story
 def test_sigterm_ends_it_with_what_was_saved(tmp_path: Path) -> None:
     film_graph(tmp_path / "films")
     settings = {

@@ -33,6 +33,7 @@ def config(tmp_path):
     return tmp_path / "films.yaml"
 
 
+@pytest.mark.story
 def test_serve_answers_with_keys_and_ends_after_the_requests_that_run(config, tmp_path):
     _, asker = KeyFile(tmp_path / "keys.json").create("alice", ["ask"])
     _, reader = KeyFile(tmp_path / "keys.json").create("bob", ["read"])

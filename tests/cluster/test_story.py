@@ -5,9 +5,12 @@ The same code as benchmarks/cluster_story.py, which tells the whole story from i
 
 import importlib.util
 
+import pytest
+
 from tests.architecture.source import ROOT
 
 
+@pytest.mark.story
 def test_a_training_outlives_a_node(cluster, capsys):
     spec = importlib.util.spec_from_file_location("cluster_story", ROOT / "benchmarks" / "cluster_story.py")
     module = importlib.util.module_from_spec(spec)

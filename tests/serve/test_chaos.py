@@ -54,6 +54,7 @@ def deployed_again(plain: dict, _: dict) -> None:
     serve.run(build(ServeArguments(settings=plain)), name=APPLICATION, route_prefix="/")
 
 
+@pytest.mark.story
 def test_no_request_is_lost_or_answered_twice_through_a_kill_and_an_update(service):
     tally, disturber, happened = Tally(), Disturber(service.cfg, deploy=deployed_again), []
 

@@ -43,6 +43,7 @@ class Notes(LogListener):
         self.notes.append(text)
 
 
+@pytest.mark.story
 @pytest.mark.usefixtures("ray_session")
 def test_from_a_file_to_a_winner_whose_config_gives_its_result(tmp_path):
     film_graph(tmp_path / "films")
