@@ -49,7 +49,7 @@ def command(
     refuse_what_cannot_fit(cfg, needs, available, where)  # before anything is loaded
     found = None
     if steps:
-        display = Display(Path(cfg.run.storage) / f".plan-{cfg.run.name}" / "logs" / "driver.log")
+        display = Display(Path(cfg.run.storage) / f".plan-{cfg.run.name}.log")  # beside the folder, which goes when all went well
         with display:
             found = calibrate(cfg, max(steps, 6), display)
         needs = memory_of(cfg, shape, found.graph, found.tokens)

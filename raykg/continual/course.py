@@ -36,6 +36,7 @@ from raykg.continual.stream import open_stream
 from raykg.continual.task import WEIGHTS, ContinualTask, load_weights, save_weights
 from raykg.data.folds import held_out
 from raykg.eval.extraction import Ints, entity_counts, macro_f1, micro_f1, relation_counts
+from raykg.kg import mirror
 from raykg.train import checkpoint
 from raykg.train.checkpoint import Position
 from raykg.train.loop import Plan, seed_step
@@ -105,6 +106,7 @@ class CourseRun:
         chosen = self.ranks.agree(str(found[0]) if found else None)
         if chosen is None:
             return 0
+        mirror.fetch(Path(chosen))
         folder, position = Path(chosen), found[1] if found else checkpoint.read(Path(chosen))
         self._check(folder, position)
         from safetensors.torch import load_file

@@ -25,6 +25,7 @@ from numpy.typing import NDArray
 
 from raykg.data.errors import DamagedQuestionSet, DataError
 from raykg.data.questions import QUESTION_SCHEMA, empty_questions
+from raykg.kg import mirror
 from raykg.kg.store import sha256 as file_sha256
 from raykg.kg.store import write_atomically
 
@@ -61,6 +62,7 @@ class QuestionSet:
             DamagedQuestionSet: there is none, or a part is missing or has another size.
         """
         folder = Path(folder)
+        mirror.fetch(folder)
         try:
             manifest = json.loads((folder / _MANIFEST).read_text(encoding="utf-8"))
         except (OSError, json.JSONDecodeError) as error:

@@ -21,8 +21,6 @@ from raykg.kg.errors import KgError
 if TYPE_CHECKING:
     from raykg.kg.graph import KnowledgeGraph
 
-_NOTE = "part-of.json"
-
 
 def densest_part(graph: KnowledgeGraph, share: float, store: Path) -> KnowledgeGraph:
     """Return the densest part of a graph as a version of its own, writing it unless it is there.
@@ -43,14 +41,14 @@ def densest_part(graph: KnowledgeGraph, share: float, store: Path) -> KnowledgeG
 
     if share == 1.0:
         return graph
-    note = store / _NOTE
-    if note.exists() and (told := json.loads(note.read_text(encoding="utf-8")))["whole"] == graph.version:
-        return KnowledgeGraph.open(store, told["version"])
+    note = store / f"of-{graph.version}.json"
+    if note.exists():
+        return KnowledgeGraph.open(store, json.loads(note.read_text(encoding="utf-8"))["version"])
     without = np.setdiff1d(np.arange(graph.num_triples, dtype=np.int64), deepest_triples(graph, share), assume_unique=True)
     if len(without) == graph.num_triples:
         raise KgError(f"graph.share ({share:g}): no triple of {graph.num_triples:,} is left: raise it")
     part = GraphBuilder(store, parent=graph, without=without).finish({"source": f"the densest {share:g} of {graph.version}"})
-    write_atomically(note, json.dumps({"whole": graph.version, "share": share, "version": part.version}) + "\n")
+    write_atomically(note, json.dumps({"share": share, "version": part.version}) + "\n")
     return part
 
 

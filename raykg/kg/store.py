@@ -17,6 +17,7 @@ import shutil
 import time
 import uuid
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import IO, Any
@@ -25,6 +26,7 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
+from raykg.kg import mirror
 from raykg.kg.errors import DamagedVersion, KgError
 
 FORMAT = 1
@@ -65,6 +67,7 @@ def find_version(path: Path, version: str = "latest") -> tuple[Path, Manifest]:
         KgError: there is no store, or no such version in it.
         DamagedVersion: the manifest is missing or not readable.
     """
+    _bring(path, version)
     if (path / MANIFEST).is_file():
         manifest = read_manifest(path)
         if version in ("latest", manifest.version):
@@ -83,6 +86,18 @@ def find_version(path: Path, version: str = "latest") -> tuple[Path, Manifest]:
         known = ", ".join(versions(path)) or "none"
         raise KgError(f"{path}: no version {wanted!r} in this store (versions: {known})")
     return root, read_manifest(root)
+
+
+def _bring(path: Path, version: str) -> None:
+    """Bring a version here from the bucket that a path stands for, if it does."""
+    if path.parent.name == "versions":
+        mirror.fetch(path)
+        path = path.parent.parent
+    if version == "latest":
+        mirror.fetch(path / "latest")
+        with suppress(FileNotFoundError):
+            version = (path / "latest").read_text(encoding="utf-8").strip()
+    mirror.fetch(path / "versions" / version)
 
 
 def read_manifest(root: Path) -> Manifest:

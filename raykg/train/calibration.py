@@ -70,10 +70,11 @@ def calibrate(cfg: FinetuneConfig, steps: int, listener: Listener) -> Calibratio
     """
     name = f".plan-{cfg.run.name}"
     folder = Path(cfg.run.storage) / name
-    run = replace(cfg.run, name=name, resume="never" if folder.exists() else "auto")
+    run = replace(cfg.run, name=name)
     train = replace(cfg.train, evaluate_rows=0, checkpoint_every=1_000_000, log_every=1)
     short = replace(cfg, run=run, train=train)
     with held(folder):
+        shutil.rmtree(folder, ignore_errors=True)  # of a calibration that was broken off
         job = Finetune(short, listener, to_yaml(short))
         told = job.prepare()
         began = time.time()

@@ -19,14 +19,19 @@ import logging
 import math
 import os
 import shutil
+import socket
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
+from raykg.kg import mirror
 from raykg.kg.store import sha256, sync, write_atomically
 from raykg.train.errors import CheckpointError
 from raykg.train.run_folder import digest
+
+if TYPE_CHECKING:
+    from raykg.train.ranks import Ranks
 
 _log = logging.getLogger(__name__)
 _MANIFEST = "manifest.json"
@@ -67,13 +72,61 @@ def begin(root: Path, step: int) -> Path:
 
 def commit(root: Path, position: Position) -> Path:
     """Hash what was written, write the manifest, rename: from here on the checkpoint exists (first worker only)."""
+    final = _finish(root, position, _hashed(root, position.step))
+    mirror.keep(final)
+    return final
+
+
+def commit_together(root: Path, position: Position, ranks: Ranks, keep: int) -> None:
+    """Commit what all workers wrote, and prune; every worker calls this when it has written its part.
+
+    In a folder that all machines see the first worker does it. In a bucket each machine brings its own files there, and the manifest of
+    all of them goes last.
+    """
+    ranks.barrier()
+    if not mirror.stands_for_a_bucket(root):
+        if ranks.first:
+            commit(root, position)
+            prune(root, keep)
+        ranks.barrier()
+        return
+    machine = [socket.gethostname(), *_identity(root)]
+    leads = ranks.gather(machine).index(machine) == ranks.rank  # the first worker of its machine
+    files: dict[str, Any] = {}
+    for found in ranks.gather(_hashed(root, position.step) if leads else {}):
+        files |= found
     final = folder_of(root, position.step)
-    partial = final.with_suffix(_PARTIAL)
+    if leads:
+        _finish(root, position, files)
+        mirror.keep(final, without=[_MANIFEST])
+    ranks.barrier()
+    if ranks.first:
+        mirror.keep(final / _MANIFEST)
+    if leads:
+        prune(root, keep, ranks.first)
+    ranks.barrier()
+
+
+def _hashed(root: Path, step: int) -> dict[str, Any]:
+    """Return length and hash of the files that this machine has of a checkpoint, all on disk for good."""
+    partial = folder_of(root, step).with_suffix(_PARTIAL)
     files = {}
     for file in sorted(p for p in partial.rglob("*") if p.is_file()):
         with file.open("rb") as stream:
             os.fsync(stream.fileno())
         files[file.relative_to(partial).as_posix()] = {"bytes": file.stat().st_size, "sha256": sha256(file)}
+    return files
+
+
+def _identity(root: Path) -> tuple[int, int]:
+    """Return what is the same for two processes only if they see the same folder."""
+    status = root.stat()
+    return status.st_dev, status.st_ino
+
+
+def _finish(root: Path, position: Position, files: Mapping[str, Any]) -> Path:
+    final = folder_of(root, position.step)
+    partial = final.with_suffix(_PARTIAL)
     write_atomically(partial / _MANIFEST, json.dumps({"format": FORMAT, **asdict(position), "files": files}, indent=1))
     shutil.rmtree(final, ignore_errors=True)
     partial.rename(final)
@@ -112,11 +165,12 @@ def read(folder: Path) -> Position:
 
 def newest(root: Path) -> tuple[Path, Position] | None:
     """Return the newest checkpoint that is whole, or None; broken ones are named in a warning."""
+    mirror.fetch(root, "*/" + _MANIFEST)
     return _first_whole(listed(root)[::-1], "the checkpoint before it")
 
 
 def listed(root: Path) -> list[Path]:
-    """List the checkpoints of a run from old to new, unverified."""
+    """List the checkpoints of a run that this machine knows of from old to new, unverified."""
     return sorted(p for p in root.glob("step-*") if p.is_dir() and p.suffix != _PARTIAL)
 
 
@@ -132,6 +186,7 @@ def best(root: Path, rows: int | None = None) -> tuple[Path, Position] | None:
             equals: a few rows more or less are luck, and the later checkpoint has learnt more (the one-standard-error rule of Breiman et
             al., Classification and Regression Trees, 1984, section 3.4.3).
     """
+    mirror.fetch(root, "*/" + _MANIFEST)
     return _first_whole(_ranked(root, rows), "the next best checkpoint")
 
 
@@ -141,6 +196,7 @@ def adopt(source: Path, root: Path, identity: Mapping[str, Any]) -> Path:
     Raises:
         CheckpointError: the other one is not whole.
     """
+    mirror.fetch(source)
     position = read(source)
     partial = begin(root, position.step)
     shutil.copytree(source, partial, dirs_exist_ok=True, ignore=shutil.ignore_patterns(_MANIFEST))
@@ -161,18 +217,29 @@ def is_best(root: Path, metrics: Mapping[str, float]) -> bool:
     return value is not None and value >= max(earlier, default=-math.inf)
 
 
-def prune(root: Path, keep: int) -> None:
-    """Delete all but the best and the `keep` newest checkpoints, and what an interrupted save left."""
+def prune(root: Path, keep: int, first: bool = True) -> None:
+    """Delete all but the best and the `keep` newest checkpoints, and what an interrupted save left.
+
+    Args:
+        root: folder of the checkpoints.
+        keep: how many.
+        first: whether a bucket is pruned too, which the first worker does.
+    """
     kept = {*listed(root)[-keep:], *_ranked(root)[:1]}  # unverified: hashing them all at every save would cost more than it saves
     for folder in [*listed(root), *root.glob(f"*{_PARTIAL}")]:
         if folder not in kept:
             (folder / _MANIFEST).unlink(missing_ok=True)  # absent before it is half gone
             shutil.rmtree(folder, ignore_errors=True)
+    names = {folder.name for folder in kept}
+    for name in mirror.children(root) if first else []:
+        if name not in names:
+            mirror.drop(root / name)
 
 
 def _first_whole(folders: Sequence[Path], then: str) -> tuple[Path, Position] | None:
     for folder in folders:
         try:
+            mirror.fetch(folder)
             return folder, read(folder)
         except CheckpointError as error:
             _log.warning("%s; taking %s", error, then)

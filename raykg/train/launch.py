@@ -30,6 +30,7 @@ from typing import Any
 
 from raykg.config.errors import RaykgError
 from raykg.kg.store import write_atomically
+from raykg.train.beside import run_beside
 from raykg.train.errors import TrainError
 from raykg.train.settings import ResourcesConfig
 
@@ -190,35 +191,16 @@ def take_sigterm_back() -> None:
 
 
 def _fit_once(config: dict[str, Any], resources: ResourcesConfig, folder: Path, name: str, on_record: OnRecord) -> BaseException | None:
-    """Run Ray Train beside the loop that reads the metrics: Ctrl-C then reaches us, not Ray's own handler."""
-    outcome: list[BaseException | None] = []
+    """Run Ray Train beside the loop that reads the metrics."""
     reader = follow(folder / "metrics.jsonl")
     next(reader)  # what an earlier attempt wrote is not news
-
     _name_own_cluster()
 
-    def run() -> None:
-        try:
-            _trainer(config, resources, folder, name).fit()
-            outcome.append(None)
-        except BaseException as error:  # noqa: BLE001 - carried to the caller's thread
-            outcome.append(error)
+    def read_on() -> None:
+        for record in next(reader):
+            on_record(record)
 
-    thread = threading.Thread(target=run, name="ray-train", daemon=True)
-    thread.start()
-    try:
-        while thread.is_alive():
-            thread.join(_POLL)
-            for record in next(reader):
-                on_record(record)
-    except (KeyboardInterrupt, SystemExit) as stopped:  # Ctrl-C, or SIGTERM, of which Ray's handler makes an exit
-        import ray
-
-        ray.shutdown()  # ends this driver's workers; a cluster that we only joined lives on
-        raise KeyboardInterrupt from stopped
-    for record in next(reader):
-        on_record(record)
-    return outcome[0]
+    return run_beside(lambda: _trainer(config, resources, folder, name).fit(), "ray-train", _POLL, read_on)
 
 
 def _name_own_cluster() -> None:

@@ -26,6 +26,7 @@ from typing import Any
 import numpy as np
 import torch
 
+from raykg.kg import mirror
 from raykg.train import checkpoint
 from raykg.train.checkpoint import Position
 from raykg.train.engines import Engine
@@ -103,6 +104,7 @@ class Loop:
         if chosen is None:
             return 0
         folder = Path(chosen)
+        mirror.fetch(folder)
         position = found[1] if found else checkpoint.read(folder)
         self._check(folder, position)
         self._engine.load(folder / "engine")
@@ -213,18 +215,16 @@ class Loop:
         """Write a checkpoint: all workers together, the manifest last."""
         root = self._plan.checkpoints
         partial = Path(self._ranks.agree(str(checkpoint.begin(root, number)) if self._ranks.first else None))
+        if not partial.exists():  # on another machine, whose folder is one of its own
+            checkpoint.begin(root, number)
         self._engine.save(partial / "engine")
         with self._engine.whole() as model:
             if self._ranks.first:
                 self._task.export(model, partial / "export")
-        self._ranks.barrier()
-        if self._ranks.first:
-            plan = self._plan
-            done = checkpoint.commit(root, Position(number, plan.engine, self._ranks.world, plan.seed, plan.identity, metrics))
-            checkpoint.prune(root, plan.settings.keep)
-            _log.info("saved %s", done)
-        self._ranks.barrier()
-        folder = checkpoint.folder_of(root, number)
+        plan, folder = self._plan, checkpoint.folder_of(root, number)
+        position = Position(number, plan.engine, self._ranks.world, plan.seed, plan.identity, metrics)
+        checkpoint.commit_together(root, position, self._ranks, plan.settings.keep)
+        _log.info("saved %s", folder)
         self._report({"kind": "checkpoint", "step": number, "steps": self._plan.steps, "path": str(folder), **metrics})
 
     def _check(self, folder: Path, position: Position) -> None:

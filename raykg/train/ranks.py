@@ -56,6 +56,14 @@ class Ranks:
         dist.broadcast_object_list(box, src=0, device=self.device if self.device.type == "cuda" else None)
         return box[0]
 
+    def gather(self, value: Any) -> list[Any]:  # noqa: ANN401 - whatever each process gives
+        """Return every process's value, in the order of ranks (JSON-like values only)."""
+        if self.world == 1:
+            return [value]
+        box: list[Any] = [None] * self.world
+        dist.all_gather_object(box, value)
+        return box
+
     def sum_gradients(self, parameters: Sequence[torch.nn.Parameter], bucket_bytes: int = 32 << 20) -> None:
         """Replace each gradient by its sum over all processes, in place.
 

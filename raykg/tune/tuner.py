@@ -14,7 +14,6 @@ import importlib
 import json
 import logging
 import os
-import threading
 import traceback
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -25,6 +24,7 @@ from ray import tune
 from ray.tune.execution.placement_groups import PlacementGroupFactory
 from ray.tune.search import Searcher
 
+from raykg.train.beside import run_beside
 from raykg.train.settings import ResourcesConfig
 from raykg.tune.decisions import Decisions
 from raykg.tune.errors import TuneError
@@ -65,36 +65,24 @@ def run_legs(
     searcher = _Legs(decisions, function, arguments, room, folder.absolute() / "logs", packed)
     os.environ.setdefault("TUNE_DISABLE_AUTO_CALLBACK_LOGGERS", "1")  # a journal is enough
     os.environ.setdefault("TUNE_WARN_EXCESSIVE_EXPERIMENT_CHECKPOINT_SYNC_THRESHOLD_S", "0")
-    outcome: list[BaseException] = []
 
     def fit() -> None:
-        try:
-            tune.Tuner(
-                tune.with_resources(_run, PlacementGroupFactory([{"memory": float(_MEMORY)}])),
-                tune_config=tune.TuneConfig(search_alg=searcher, num_samples=-1),
-                run_config=tune.RunConfig(
-                    name=f"sweep-{os.getpid()}",
-                    storage_path=str(folder.absolute() / "ray"),
-                    verbose=0,
-                    failure_config=tune.FailureConfig(max_failures=max_failures),
-                ),
-            ).fit()
-        except BaseException as error:  # noqa: BLE001 - carried to the caller's thread
-            outcome.append(error)
+        tune.Tuner(
+            tune.with_resources(_run, PlacementGroupFactory([{"memory": float(_MEMORY)}])),
+            tune_config=tune.TuneConfig(search_alg=searcher, num_samples=-1),
+            run_config=tune.RunConfig(
+                name=f"sweep-{os.getpid()}",
+                storage_path=str(folder.absolute() / "ray"),
+                verbose=0,
+                failure_config=tune.FailureConfig(max_failures=max_failures),
+            ),
+        ).fit()
 
-    thread = threading.Thread(target=fit, name="ray-tune", daemon=True)
-    thread.start()
-    try:
-        while thread.is_alive():
-            thread.join(_POLL)
-            tick()
-    except (KeyboardInterrupt, SystemExit) as stopped:
-        ray.shutdown()  # ends the legs; what they have is in their folders
-        raise KeyboardInterrupt from stopped
+    error = run_beside(fit, "ray-tune", _POLL, tick)  # what the legs have when this process is stopped is in their folders
     if searcher.problem is not None:
         raise searcher.problem
-    if outcome:
-        raise TuneError(f"Ray Tune failed: {outcome[0]} (the same command goes on)") from outcome[0]
+    if error is not None:
+        raise TuneError(f"Ray Tune failed: {error} (the same command goes on)") from error
 
 
 def room_for(resources: ResourcesConfig, most: int | None) -> Callable[[int], int]:

@@ -83,6 +83,7 @@ def test_every_modality_is_a_row_and_a_folder_of_its_own(tmp_path):
     assert "/courses/both/lmc-" in given[3]["folder"] and len({one["folder"] for one in given}) == 4
 
 
+@pytest.mark.story
 def test_each_course_may_run_under_ray_train_with_deepspeed(ray_session, tmp_path):
     write_mnre(tmp_path / "mnre")
     more = {

@@ -2,35 +2,26 @@
 
 import pytest
 
-from raykg.config.load import from_dict, to_dict
+from raykg.config.load import to_dict
 from raykg.train.calibration import Calibration, calibrate
-from raykg.train.finetune_config import FinetuneConfig
 from raykg.train.story import LogListener
 from tests.graphs import film_graph
+from tests.train.small_job import small_job
 
 
 @pytest.mark.usefixtures("ray_session")
 def test_twelve_steps_of_forty(tmp_path):
     film_graph(tmp_path / "films")
-    plain = {
-        "run": {"name": "first", "storage": str(tmp_path / "runs")},
-        "graph": {"source": str(tmp_path / "films")},
-        "questions": {
-            "train": {"name": "generated", "split": "train", "count": 60},
-            "test": [{"name": "generated", "split": "test", "count": 20, "test_share": 0.4}],
-            "validation": 6,
-        },
-        "model": {"reference": "tiny:llama"},
-        "train": {"steps": 40, "batch": 6, "micro_batch": 3},
-        "resources": {"workers": 1, "data_cpus": 1},
-    }
-    cfg = from_dict(FinetuneConfig, plain)
+    cfg = small_job(tmp_path, "first", train={"steps": 40, "batch": 6, "micro_batch": 3})
+    (tmp_path / "runs" / ".plan-first" / "stages").mkdir(parents=True)
+    (tmp_path / "runs" / ".plan-first" / "stages" / "train.json").write_text("what a calibration left that was broken off")
     before = to_dict(cfg)
     found = calibrate(cfg, 12, LogListener())
     assert found.steps == 40 and 40 < found.rows <= 60 and 20 < found.tokens < 192 and found.graph > 1000
     assert 0 < found.step_seconds < 5 and found.tokens_per_second > 10 and 10_000_000 < found.memory < 1 << 33
     assert found.seconds == pytest.approx(found.start_seconds + 40 * found.step_seconds) and found.start_seconds > 0
-    assert not (tmp_path / "runs" / "first").exists() and not (tmp_path / "runs" / ".plan-first").exists()
+    left = {path.name for path in (tmp_path / "runs").iterdir()}
+    assert not any(name == "first" or name.startswith(".plan-first") for name in left), left
     assert to_dict(cfg) == before
 
 

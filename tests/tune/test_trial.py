@@ -18,25 +18,12 @@ from raykg.train.run_folder import read_metrics
 from raykg.train.story import LogListener
 from raykg.tune.trial import measured, prepare, run_legs
 from tests.graphs import film_graph
+from tests.train.small_job import small_job
 
 
 def settings(tmp_path: Path, name: str, **changes: Any) -> dict[str, Any]:
-    """A job of one worker and a random model, measured on six held-out rows."""
-    plain = {
-        "run": {"name": name, "storage": str(tmp_path / "runs")},
-        "graph": {"source": str(tmp_path / "films")},
-        "questions": {
-            "train": {"name": "generated", "split": "train", "count": 60},
-            "test": [{"name": "generated", "split": "test", "count": 20, "test_share": 0.4}],
-            "validation": 6,
-        },
-        "model": {"reference": "tiny:llama"},
-        "lora": {"rank": 2, "dropout": 0.1},
-        "train": {"steps": 4, "batch": 6, "micro_batch": 3, "evaluate_rows": 6, "keep": 9},
-        "resources": {"workers": 1, "data_cpus": 1},
-        "evaluation": {"contenders": [{"strategy": "plan_execute", "questions": 6}]},
-    }
-    found: dict[str, Any] = to_dict(from_dict(FinetuneConfig, plain | changes))
+    """What a leg is told: the small job, with dropout, as plain settings."""
+    found: dict[str, Any] = to_dict(small_job(tmp_path, name, **{"lora": {"rank": 2, "dropout": 0.1}} | changes))
     return found
 
 
@@ -49,6 +36,7 @@ def weights(folder: Path) -> list[str]:
     return [hashlib.sha256(file.read_bytes()).hexdigest() for file in sorted(folder.rglob("*.safetensors"))]
 
 
+@pytest.mark.story
 @pytest.mark.usefixtures("ray_session")
 def test_packed_legs_and_legs_that_follow_them_are_one_training_alone(tmp_path):
     """Two trials share a base for a leg; another one goes on from the checkpoint of the first; it ends where a training alone ends."""

@@ -29,13 +29,14 @@ class SparqlProcess:
     def __init__(self, folder: Path, memory: int) -> None:
         self.folder = folder
         command = [sys.executable, "-m", "raykg.kg.live.sparql_worker", str(folder), str(memory)]
-        threads = {"RAYON_NUM_THREADS": "1", "OMP_NUM_THREADS": "1"}
+        # One arena: each more, up to eight a core, takes 128 MB of the address space that is limited, whether it is used or not.
+        single = {"RAYON_NUM_THREADS": "1", "OMP_NUM_THREADS": "1", "MALLOC_ARENA_MAX": "1"}
         self._process = subprocess.Popen(
             command,
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.DEVNULL,
-            env=os.environ | threads,
+            env=os.environ | single,
             start_new_session=True,
         )
         self.pid = self._process.pid
