@@ -20,6 +20,8 @@ os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
 os.environ.setdefault("RAY_worker_niceness", "0")
 # No test may look for a model or a data set on the network.
 os.environ["HF_HUB_OFFLINE"] = "1"
+# Nor may it find anybody's bucket: the tests' own takes any key.
+os.environ |= {"AWS_ACCESS_KEY_ID": "tests", "AWS_SECRET_ACCESS_KEY": "tests", "AWS_EC2_METADATA_DISABLED": "true"}
 
 settings.register_profile("unhurried", deadline=None)  # a busy machine is no fault of what is tested
 settings.load_profile("unhurried")
@@ -100,6 +102,15 @@ def ray_session(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
     ray.shutdown()
     for name, value in before.items():
         os.environ.pop(name, None) if value is None else os.environ.update({name: value})
+
+
+@pytest.fixture(scope="session")
+def bucket_uri() -> Iterator[str]:
+    """The URI of a folder in a bucket of the tests' own."""
+    from tests.buckets import bucket_server
+
+    with bucket_server() as uri:
+        yield uri
 
 
 def _short_folder(factory: pytest.TempPathFactory) -> str | None:

@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from raykg.answer.question import AnswerError
+from raykg.kg.mirror import exists, fetch
 
 if TYPE_CHECKING:
     from raykg.answer.engine_config import EngineConfig
@@ -181,6 +182,8 @@ def open_saved(run: Path) -> SavedModel:
     """
     from raykg.models.saved import DESCRIPTION, SavedModel
 
+    fetch(run / "model" if exists(run / "model") else run)
+    fetch(run / "config.yaml")
     if not run.is_dir():
         near = sorted(path.parent.name for path in run.parent.glob("*/config.yaml")) if run.parent.is_dir() else []
         known = f" (runs in {run.parent}: {', '.join(near)})" if near else ""

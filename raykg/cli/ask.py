@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from raykg.cli.place import place
+
 if TYPE_CHECKING:
     from raykg.answer.engine_config import EngineConfig
     from raykg.answer.question import Answer
@@ -32,7 +34,10 @@ EngineSettings = Annotated[
 def command(
     question: Annotated[str, typer.Argument(help="The question; [names in brackets] are its topics.", show_default=False)],
     model: Annotated[
-        Path | None, typer.Option(help="A run's folder, or its model/; the newest finished run in runs/ by default.", show_default=False)
+        Path | None,
+        typer.Option(
+            parser=place, help="A run's folder, or its model/, or the URI of one; by default the newest in runs/.", show_default=False
+        ),
     ] = None,
     strategy: Annotated[str, typer.Option(help="How to answer: see `raykg list answer.strategies`.")] = "plan_execute",
     passages: Annotated[

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeAlias, cast
 import typer
 
 from raykg.cli.ask import Endpoint, EngineSettings, engine_of
+from raykg.cli.place import place
 
 if TYPE_CHECKING:
     from raykg.answer.engine_config import EngineConfig
@@ -32,7 +33,10 @@ _CPUS = 2  # logical, for Ray Data to read a question file with
 
 def command(
     run: Annotated[
-        Path, typer.Argument(metavar="RUN|CONFIG", help="The folder of a finished run, or a job's YAML file.", show_default=False)
+        Path,
+        typer.Argument(
+            parser=place, metavar="RUN|CONFIG", help="The folder of a finished run, or its URI, or a job's YAML file.", show_default=False
+        ),
     ],
     overrides: Annotated[list[str] | None, typer.Argument(metavar="KEY=VALUE", help="Dotted overrides of the YAML file.")] = None,
     questions: Annotated[
@@ -73,11 +77,13 @@ def command(
     """
     from raykg.answer.opening import open_graph, open_saved
     from raykg.cli.quiet import quiet_libraries
+    from raykg.kg.mirror import fetch, keep
 
     quiet_libraries()
     elsewhere = engine_of(endpoint, engine or [])
     run, wanted = _job(run, overrides or [])
     saved = open_saved(run)
+    fetch(run / "evaluation")
     graph = open_graph(saved)  # before any question is asked: a missing version is said at once
     cfg = settings(saved, strategy or [], topics, rows, base, wanted)
     sets = question_sets(run, questions or [], saved)
@@ -88,6 +94,7 @@ def command(
     evaluations = ask(run, cfg, jobs, min(count, max(1, -(-largest // cfg.batch))), device, elsewhere)
     sections = [] if deleted is None else [without_facts(run, deleted, cfg, device, elsewhere)]
     compared, path = report(run, saved, graph, cfg, evaluations, output or run / "evaluation" / "report", sections)
+    keep(run / "evaluation")
     show(compared, path)
 
 
@@ -169,13 +176,14 @@ def _job(run: Path, overrides: list[str]) -> tuple[Path, EvaluationConfig | None
     from raykg.answer.question import AnswerError
     from raykg.cli.check import section_of
     from raykg.config.load import load
+    from raykg.kg.mirror import local
     from raykg.train.finetune_config import FinetuneConfig
     from raykg.train.partial_config import EvaluationJobConfig
 
     if run.suffix in (".yaml", ".yml"):
         section: type[Any] = FinetuneConfig if section_of(run) is FinetuneConfig else EvaluationJobConfig
         cfg = load(section, run, overrides)
-        return Path(cfg.run.storage) / cfg.run.name, cfg.evaluation
+        return local(cfg.run.storage) / cfg.run.name, cfg.evaluation
     if overrides:
         raise AnswerError(f"{overrides[0]}: overrides are of a YAML file, and {run} is a run's folder: use the options, see --help")
     return run, None
@@ -225,7 +233,9 @@ def question_sets(run: Path, named: list[Path], saved: SavedModel) -> Mapping[st
     """
     from raykg.answer.question import AnswerError
     from raykg.data.question_set import QuestionSet
+    from raykg.kg.mirror import fetch
 
+    fetch(run / "questions")
     folders = named or sorted((run / "questions").glob("test-*"))
     if not folders:
         raise AnswerError(f"{run / 'questions'}: holds no test set: name one with --questions")
@@ -304,7 +314,7 @@ def show(compared: ComparisonTable, report: Path) -> None:
     from rich.console import Console
 
     Console(highlight=False).print(compared.console_table())
-    print(f"report: {report}")
+    print(f"report: {shown(report)}")
 
 
 def _delete(graph: KnowledgeGraph, sets: Mapping[str, Any], run: Path, count: int, seed: int) -> DeletedFacts:

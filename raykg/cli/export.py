@@ -7,9 +7,11 @@ from typing import Annotated
 
 import typer
 
+from raykg.cli.place import place
+
 
 def command(
-    run: Annotated[Path, typer.Argument(help="A run folder, or its model/ folder.", show_default=False)],
+    run: Annotated[Path, typer.Argument(parser=place, help="A run folder, or its model/ folder, or the URI of one.", show_default=False)],
     adapter: Annotated[Path | None, typer.Option(help="Write the plain PEFT adapter to this new folder.", show_default=False)] = None,
     merged: Annotated[Path | None, typer.Option(help="Write base and adapter, merged, to this new folder.", show_default=False)] = None,
     wheel: Annotated[str | None, typer.Option(help="A local wheel of the base, or its folder.", show_default=False)] = None,
@@ -25,11 +27,13 @@ def command(
         python -c "from transformers import pipeline; print(pipeline('text-generation', 'smollm2-movies')('who directed Alien? =>'))"
     """
     from raykg.cli.quiet import quiet_libraries
+    from raykg.kg.mirror import fetch
     from raykg.models.saved import SavedModel, SavedModelError, export_adapter, export_merged
 
     quiet_libraries()
     if adapter is None and merged is None:
         raise SavedModelError("export: nothing to write: give --adapter FOLDER, --merged FOLDER or both")
+    fetch(run)
     saved = SavedModel.open(run)
     if adapter is not None:
         export_adapter(saved, adapter)

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from raykg.cli import kg_live
+from raykg.cli.place import place
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -28,7 +29,9 @@ if TYPE_CHECKING:
 
 app = typer.Typer(no_args_is_help=True, add_completion=False)
 
-Store = Annotated[Path, typer.Argument(help="Folder of a graph's versions, or of one version.", show_default=False)]
+Store = Annotated[
+    Path, typer.Argument(parser=place, help="Folder of a graph's versions, or of one version; or its URI.", show_default=False)
+]
 Version = Annotated[str, typer.Option(help="Version of the store.")]
 _CONFIGS = (".yaml", ".yml")
 _OPERATOR = re.compile(r"[<>&|\[\]]")
@@ -45,7 +48,9 @@ def import_files(
         list[str],
         typer.Argument(help="Files, globs, URLs (s3://, gs://, https://); builtin:movies; or a YAML file, KEY=VALUE.", show_default=False),
     ],
-    store: Annotated[Path | None, typer.Option(help="Folder of the graph's versions; a YAML file says it.", show_default=False)] = None,
+    store: Annotated[
+        Path | None, typer.Option(parser=place, help="Folder of the graph's versions, or its URI; a YAML file says it.", show_default=False)
+    ] = None,
     format: Annotated[
         str | None, typer.Option(help="tsv, csv, jsonl, parquet, ntriples, turtle; by each file's ending if left out.")
     ] = None,  # noqa: A002
@@ -70,11 +75,13 @@ def import_files(
         raykg kg import 'dumps/*.nt.gz' --store runs/graphs/wiki --max-bad-rows 100
         raykg kg import s3://bucket/triples.parquet --store runs/graphs/mine --entities names.jsonl
         raykg kg import builtin:movies --store runs/graphs/movies
+        raykg kg import kb.nt --store s3://bucket/graphs/mine
         raykg kg import jobs/configs/build_kg/smoke.yaml graph.source=builtin:movies
     """
     from raykg.config.errors import RaykgError
     from raykg.kg.graph import KnowledgeGraph
     from raykg.kg.importing import import_graph
+    from raykg.kg.mirror import keep
 
     for_files = (format, delimiter, columns, literal, entities, closed_vocabulary, max_bad_rows, provenance, onto)
     if sources[0].endswith(_CONFIGS):
@@ -98,17 +105,20 @@ def import_files(
             provenance=provenance,
             progress=lambda _, rows: advance(rows),
         )
+    keep(store)
     _imported(graph, summary, store)
 
 
 def _imported(graph: KnowledgeGraph, summary: ImportSummary, store: Path) -> None:
     """Print what an import took, and what it did not."""
+    from raykg.kg.mirror import shown
+
     rows = [("version", summary.version), ("rows read", f"{summary.read:,}"), ("triples taken", f"{summary.taken:,}")]
     rows += [("duplicates", f"{summary.duplicates:,}"), ("names", f"{summary.names:,}")]
     rows += [(f"bad: {kind}", f"{count:,}") for kind, count in sorted(summary.bad.items())]
     rows += [("bad rows in", str(summary.bad_rows))] if summary.bad_rows else []
     rows += [("nodes", f"{graph.num_entities:,}"), ("relations", f"{graph.num_relations:,}"), ("triples", f"{graph.num_triples:,}")]
-    rows += [("seconds", f"{summary.seconds:.1f} ({summary.read / max(summary.seconds, 1e-9):,.0f} rows/s)"), ("store", str(store))]
+    rows += [("seconds", f"{summary.seconds:.1f} ({summary.read / max(summary.seconds, 1e-9):,.0f} rows/s)"), ("store", shown(store))]
     _table("imported", ("what", "value"), rows)
 
 
@@ -127,6 +137,7 @@ def _import_config(file: str, overrides: Sequence[str], *, alone: bool) -> None:
     from raykg.cli.check import section_of
     from raykg.config.errors import RaykgError
     from raykg.config.load import load
+    from raykg.kg.mirror import local
     from raykg.train.finetune_config import FinetuneConfig
     from raykg.train.partial_config import GraphJobConfig, QuestionsJobConfig
 
@@ -134,13 +145,14 @@ def _import_config(file: str, overrides: Sequence[str], *, alone: bool) -> None:
         raise RaykgError(f"{file}: says everything itself: change its settings with KEY=VALUE, such as graph.store=runs/graphs/mine")
     section = section_of(Path(file))
     cfg = load(section if section in (FinetuneConfig, QuestionsJobConfig) else GraphJobConfig, file, overrides)
-    _built(cfg.graph, Path(cfg.run.storage))
+    _built(cfg.graph, local(cfg.run.storage))
 
 
 def _built(cfg: GraphConfig, storage: Path) -> None:
     """Open a config's graph, importing or building it first where that was not done before, and print what it is."""
     from rich.console import Console
 
+    from raykg.kg.mirror import shown
     from raykg.kg.source import open_graph
 
     begin = time.monotonic()
@@ -148,7 +160,7 @@ def _built(cfg: GraphConfig, storage: Path) -> None:
         graph = open_graph(cfg, storage)
     rows = [("version", graph.version), ("nodes", f"{graph.num_entities:,}"), ("relations", f"{graph.num_relations:,}")]
     rows += [("triples", f"{graph.num_triples:,}"), ("seconds", f"{time.monotonic() - begin:.1f}")]
-    rows += [("store", str(graph.root.parent.parent if graph.root.parent.name == "versions" else graph.root))]
+    rows += [("store", shown(graph.root.parent.parent if graph.root.parent.name == "versions" else graph.root))]
     _table("imported", ("what", "value"), rows)
 
 

@@ -36,6 +36,7 @@ def command(
     """
     from raykg.cli.train_display import Display
     from raykg.config.load import load
+    from raykg.kg.mirror import local
     from raykg.models.reference import resolve
     from raykg.models.shape import shape_of
     from raykg.train.calibration import calibrate
@@ -49,7 +50,7 @@ def command(
     refuse_what_cannot_fit(cfg, needs, available, where)  # before anything is loaded
     found = None
     if steps:
-        display = Display(Path(cfg.run.storage) / f".plan-{cfg.run.name}.log")  # beside the folder, which goes when all went well
+        display = Display(local(cfg.run.storage) / f".plan-{cfg.run.name}.log")  # beside the folder, which goes when all went well
         with display:
             found = calibrate(cfg, max(steps, 6), display)
         needs = memory_of(cfg, shape, found.graph, found.tokens)

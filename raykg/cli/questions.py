@@ -60,12 +60,17 @@ def command(
         raykg questions jobs/configs/finetune/quickstart.yaml questions.train.count=1000
         raykg questions jobs/configs/questions/smoke.yaml
     """
+    from raykg.kg.mirror import fetch, keep, local, shown
+
     if graph.endswith(_CONFIGS):
         cfg = _job(graph, settings or [])
-        folder = out or Path(cfg.run.storage) / cfg.run.name / "questions"
+        storage = local(cfg.run.storage)
+        folder = out or storage / cfg.run.name / "questions"
         start_ray(cpus, folder.parent / "logs")
         started = time.monotonic()
-        sets = _prepare(cfg.questions, _graph(cfg.graph, Path(cfg.run.storage)), cfg.run.seed, folder)
+        fetch(folder)
+        sets = _prepare(cfg.questions, _graph(cfg.graph, storage), cfg.run.seed, folder)
+        keep(folder)
     else:
         wanted = _wanted(source, settings or [], count, test)  # first: a mistake in them is said at once
         folder = out or Path("runs/questions")
@@ -75,7 +80,7 @@ def command(
         sets = {name: _one(name, chosen, opened, seed, folder) for name, chosen in wanted.items()}
     _statistics(sets)
     _examples(sets, show)
-    print(f"{sum(found.num_rows for found in sets.values()):,} questions in {folder} ({time.monotonic() - started:.0f} s)")
+    print(f"{sum(found.num_rows for found in sets.values()):,} questions in {shown(folder)} ({time.monotonic() - started:.0f} s)")
 
 
 def _job(file: str, overrides: Sequence[str]) -> Any:  # noqa: ANN401 - one of two sections, alike in what is asked for here

@@ -41,6 +41,7 @@ def run_train(config: Path, overrides: list[str]) -> None:
     from raykg.cli.check import section_of
     from raykg.config.load import resolve
     from raykg.continual.continual_config import ContinualConfig
+    from raykg.kg.mirror import local, shown
     from raykg.train.finetune_config import FinetuneConfig
     from raykg.train.run_folder import held
 
@@ -48,9 +49,9 @@ def run_train(config: Path, overrides: list[str]) -> None:
     if section not in (ContinualConfig, FinetuneConfig):
         section = FinetuneConfig  # whose loader says what of the file does not belong there
     resolved = resolve(section, config, overrides)
-    folder = Path(resolved.config.run.storage) / resolved.config.run.name
+    folder = local(resolved.config.run.storage) / resolved.config.run.name
     notes = Console(stderr=True, highlight=False)
-    notes.print(f"run folder: {folder} (logs in {folder / 'logs'})", soft_wrap=True)
+    notes.print(f"run folder: {shown(folder)} (logs in {folder / 'logs'})", soft_wrap=True)
     with held(folder):
         (_learn if section is ContinualConfig else _finetune)(resolved, folder)
 
@@ -62,16 +63,17 @@ def _learn(resolved: Resolved[Any], folder: Path) -> None:
     from raykg.cli.train_display import Display
     from raykg.config.show import to_yaml
     from raykg.continual.study import ContinualStudy
+    from raykg.kg.mirror import shown
 
     display = Display(folder / "logs" / "driver.log")
     job = ContinualStudy(resolved.config, display, to_yaml(resolved.config, resolved.provenance))  # before the log: it may move the folder
     with display:
         outcome = job.run()
     Console(highlight=False).print(outcome.comparison.console_table())
-    print(f"report:     {outcome.report}")
+    print(f"report:     {shown(outcome.report)}")
     widest = max(map(len, outcome.models))
     for label, model in outcome.models.items():
-        print(f"{label + ':':<{max(12, widest + 2)}}{model}")
+        print(f"{label + ':':<{max(12, widest + 2)}}{shown(model)}")
 
 
 def _finetune(resolved: Resolved[Any], folder: Path) -> None:
@@ -80,6 +82,7 @@ def _finetune(resolved: Resolved[Any], folder: Path) -> None:
 
     from raykg.cli.train_display import Display
     from raykg.config.show import to_yaml
+    from raykg.kg.mirror import shown
     from raykg.train.finetune import Finetune
 
     display = Display(folder / "logs" / "driver.log")
@@ -88,8 +91,8 @@ def _finetune(resolved: Resolved[Any], folder: Path) -> None:
         outcome = job.run()
     if outcome.table is not None:
         Console(highlight=False).print(outcome.table.console_table())
-    print(f"model:      {outcome.model}")
+    print(f"model:      {shown(outcome.model)}")
     if outcome.report is not None:
-        print(f"report:     {outcome.report}")
-    print(f"metrics:    {folder / 'metrics.jsonl'} (tensorboard --logdir {folder / 'tensorboard'})")
-    print(f'ask it:     raykg ask --model {outcome.model} "{outcome.example}"')
+        print(f"report:     {shown(outcome.report)}")
+    print(f"metrics:    {shown(folder / 'metrics.jsonl')} (tensorboard --logdir {folder / 'tensorboard'})")
+    print(f'ask it:     raykg ask --model {shown(outcome.model)} "{outcome.example}"')

@@ -33,26 +33,28 @@ def command(
     from raykg.cli.train_display import Display
     from raykg.config.load import resolve
     from raykg.config.show import to_yaml
+    from raykg.kg.mirror import local, shown
     from raykg.train.run_folder import held
     from raykg.tune.sweep import Sweep
     from raykg.tune.tune_config import SweepConfig
 
     resolved = resolve(SweepConfig, config, [*(overrides or []), *(["run.resume=must"] if resume else [])])
-    folder = Path(resolved.config.run.storage) / resolved.config.run.name
-    Console(stderr=True, highlight=False).print(f"sweep folder: {folder} (logs in {folder / 'logs'})", soft_wrap=True)
+    folder = local(resolved.config.run.storage) / resolved.config.run.name
+    Console(stderr=True, highlight=False).print(f"sweep folder: {shown(folder)} (logs in {folder / 'logs'})", soft_wrap=True)
     with held(folder):
         display = Display(folder / "logs" / "driver.log")
         sweep = Sweep(resolved.config, display, to_yaml(resolved.config, resolved.provenance))
         with display:
             outcome = sweep.run()
+    config, model = (path and shown(path) for path in (outcome.config, outcome.model))
     if outcome.standing.winner is None:
         print("winner:     none, no trial keeps the constraints")
     else:
-        print(f"winner:     trial {outcome.standing.winner.trial}, {outcome.config}")
-        print(f"model:      {outcome.model}")
+        print(f"winner:     trial {outcome.standing.winner.trial}, {config}")
+        print(f"model:      {model}")
     if outcome.tested is not None:
         tested = outcome.tested
         interval = f"{tested.difference:+.3f} [{tested.low:+.3f}, {tested.high:+.3f}]"
         print(f"test:       {tested.winner:.3f} against {tested.default:.3f}, {interval}")
         print(f"            {tested.verdict}")
-    print(f"report:     {outcome.report}")
+    print(f"report:     {shown(outcome.report)}")

@@ -27,6 +27,7 @@ from raykg.config.schema import Chosen
 from raykg.continual.continual_config import ContinualConfig
 from raykg.eval.courses import Comparison
 from raykg.eval.forgetting import Course
+from raykg.kg.mirror import local
 from raykg.kg.store import sha256, write_atomically
 from raykg.models.dual_stream_config import Modality
 from raykg.train import checkpoint, launch
@@ -83,7 +84,7 @@ class ContinualStudy:
 
     Abilities: the same with the text, the picture, or another post's picture; courses beside each other, a process of one thread each, or
     each course under Ray Train, on many workers, with the engines torch and deepspeed; every stage, task and step resumable.
-    Not supported: storage that is not a file system which every node sees.
+    Storage is a folder that every node sees, or a bucket; courses of several workers in a bucket need the posts' features on each node.
 
     Raises:
         StageChanged: a run of this name has other settings, or a file that it was made from has changed.
@@ -93,7 +94,7 @@ class ContinualStudy:
 
     def __init__(self, cfg: ContinualConfig, listener: Listener, config_text: str) -> None:
         self.cfg, self.listener, self.config_text = cfg, listener, config_text
-        self.folder = RunFolder(Path(cfg.run.storage).absolute() / cfg.run.name, to_dict(cfg), cfg.run.resume, _UNBOUND, _completed)
+        self.folder = RunFolder(local(cfg.run.storage) / cfg.run.name, to_dict(cfg), cfg.run.resume, _UNBOUND, _completed)
         write_atomically(self.folder / "config.yaml", config_text)
         self.entries = [
             Entry(modality, place, label)

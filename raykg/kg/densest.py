@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
+from raykg.kg import mirror
 from raykg.kg.errors import KgError
 
 if TYPE_CHECKING:
@@ -42,13 +43,16 @@ def densest_part(graph: KnowledgeGraph, share: float, store: Path) -> KnowledgeG
     if share == 1.0:
         return graph
     note = store / f"of-{graph.version}.json"
+    mirror.fetch(note)
     if note.exists():
         return KnowledgeGraph.open(store, json.loads(note.read_text(encoding="utf-8"))["version"])
     without = np.setdiff1d(np.arange(graph.num_triples, dtype=np.int64), deepest_triples(graph, share), assume_unique=True)
     if len(without) == graph.num_triples:
         raise KgError(f"graph.share ({share:g}): no triple of {graph.num_triples:,} is left: raise it")
     part = GraphBuilder(store, parent=graph, without=without).finish({"source": f"the densest {share:g} of {graph.version}"})
+    mirror.keep(part.root)
     write_atomically(note, json.dumps({"share": share, "version": part.version}) + "\n")
+    mirror.keep(store)
     return part
 
 

@@ -1,13 +1,13 @@
 """Storage in a bucket: a folder of this machine stands for it, and what is in one is brought to the other by name.
 
-    folder = local("s3://bucket/runs")     # <temporary folder>/raykg-mirrors/s3_3a_2f_2fbucket_2fruns; "runs" is itself
+    folder = local("s3://bucket/runs")     # <temporary folder>/raykg-mirrors/s3_3a_2f_2fbucket/runs; "runs" is itself
     fetch(folder / "first" / "questions")  # what the bucket has there is here now
     keep(folder / "first" / "report.md")   # what is here is in the bucket now
     drop(folder / "first" / "model")       # it is in the bucket no more
 
-Any file system that pyarrow opens by a URI will do: s3://, gs://, abfs://, hdfs://. A mirror's name holds the URI, so that a path says
-by itself, in any process on any node, which bucket it stands for; for an ordinary folder all of these do nothing, and code need not ask
-which kind it has. Files that say that others are whole (a manifest, `latest`, the mark of a stage) go last, both ways, so that a transfer
+Any file system that pyarrow opens by a URI will do: s3://, gs://, abfs://, hdfs://. A mirror's name is the bucket's URI, so that a path
+says by itself, in any process on any node, what it stands for; for an ordinary folder all of these do nothing, and code need not ask which
+kind it has. Files that say that others are whole (a manifest, `latest`, the mark of a stage) go last, both ways, so that a transfer
 that is killed leaves something that is taken for unfinished.
 
 A file is the same on both sides if its length and its time of change are; the time is the bucket's. One command at a time owns a run's
@@ -74,13 +74,17 @@ def local(storage: str | Path) -> Path:
     import pyarrow as pa
     from pyarrow.fs import FileType
 
-    path = Path(tempfile.gettempdir()).absolute() / _MIRRORS / _encoded(text)
+    address, mark, query = text.partition("?")
+    scheme, _, rest = address.partition("://")
+    bucket, _, folder = rest.partition("/")
+    if scheme == "file":
+        return Path("/", folder)
+    mirror = Path(tempfile.gettempdir()).absolute() / _MIRRORS / _encoded(f"{scheme}://{bucket}{mark}{query}")
+    path = mirror.joinpath(*(part for part in folder.split("/") if part))
     try:
-        place = _place(path)
-        if place is not None:
-            place.filesystem.get_file_info(place.remote)
-            if place.filesystem.get_file_info(bucket := place.remote.split("/")[0]).type == FileType.NotFound and bucket:
-                raise FileNotFoundError(f"there is no bucket {bucket!r}")
+        filesystem, root = _open(_decoded(mirror.name))
+        if filesystem.get_file_info(root).type == FileType.NotFound:
+            raise FileNotFoundError(f"there is no bucket {bucket!r}")
     except (pa.ArrowException, ValueError, OSError) as error:
         reason = str(error).split("\n")[0]
         raise KgError(

@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 from raykg.config.schema import Choice, Chosen, NonNegativeInt, PositiveFloat, Text, config, field
+from raykg.kg import mirror
 from raykg.kg.errors import KgError
 
 if TYPE_CHECKING:
@@ -77,7 +78,7 @@ def open_graph(cfg: GraphConfig, storage: Path) -> KnowledgeGraph:
     """
     from raykg.kg.densest import densest_part
 
-    store = Path(cfg.store) if cfg.store else Path(storage) / "graphs" / graph_name(cfg.source)
+    store = mirror.local(cfg.store) if cfg.store else Path(storage) / "graphs" / graph_name(cfg.source)
     return densest_part(_whole(cfg, store), cfg.share, store.with_name(f"{store.name}-{cfg.share:g}"))
 
 
@@ -93,6 +94,7 @@ def _whole(cfg: GraphConfig, store: Path) -> KnowledgeGraph:
         return graph
     graph = _build(cfg, store)
     _write_note(note, graph.version, cfg)
+    mirror.keep(store)
     return graph
 
 
@@ -179,10 +181,12 @@ def _noted(store: Path, note: Path) -> KnowledgeGraph | None:
     """Return the graph that an earlier import made, unless it is gone."""
     from raykg.kg.graph import KnowledgeGraph
 
+    mirror.fetch(note)
     try:
         version = json.loads(note.read_text(encoding="utf-8"))["version"]
     except (OSError, ValueError, KeyError, TypeError):
         return None
+    mirror.fetch(store / "versions" / str(version))
     if not (store / "versions" / str(version)).is_dir():
         return None
     return KnowledgeGraph.open(store, version)

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from raykg.answer.second_model import SecondModelConfig
 from raykg.config.choice import Chosen
 from raykg.config.errors import RaykgError
+from raykg.kg.mirror import local
 
 if TYPE_CHECKING:
     from raykg.serve.serve_config import ServeConfig
@@ -27,7 +28,7 @@ def absolute(cfg: ServeConfig) -> ServeConfig:
     """Return a config whose paths mean the same in every process, whatever folder it runs in."""
     return replace(
         cfg,
-        models={name: str(Path(path).absolute()) for name, path in cfg.models.items()},
+        models={name: str(local(path)) for name, path in cfg.models.items()},
         storage=str(Path(cfg.storage).absolute()),
         keys=_whole(cfg.keys),
         passages=_whole(cfg.passages),

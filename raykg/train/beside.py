@@ -1,6 +1,6 @@
 """Ray's own loop runs in a thread beside ours: Ctrl-C then reaches us, not Ray's handler, and we can show how far it is.
 
-    error = run_beside(trainer.fit, "ray-train", 0.2, show)
+error = run_beside(trainer.fit, "ray-train", 0.2, show)
 """
 
 from __future__ import annotations

@@ -13,11 +13,11 @@ import shutil
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from pathlib import Path
 from statistics import median
 
 from raykg.config.show import to_yaml
 from raykg.kg.graph import KnowledgeGraph
+from raykg.kg.mirror import local
 from raykg.train.errors import TrainError
 from raykg.train.finetune import Finetune
 from raykg.train.finetune_config import FinetuneConfig
@@ -69,7 +69,7 @@ def calibrate(cfg: FinetuneConfig, steps: int, listener: Listener) -> Calibratio
         TrainError: training failed, or left nothing to measure.
     """
     name = f".plan-{cfg.run.name}"
-    folder = Path(cfg.run.storage) / name
+    folder = local(cfg.run.storage) / name
     run = replace(cfg.run, name=name)
     train = replace(cfg.train, evaluate_rows=0, checkpoint_every=1_000_000, log_every=1)
     short = replace(cfg, run=run, train=train)

@@ -70,6 +70,22 @@ def begin(root: Path, step: int) -> Path:
     return partial
 
 
+def begin_together(root: Path, step: int, ranks: Ranks) -> Path:
+    """Make the empty directory that workers write into; every worker calls this, on whatever machine it is."""
+    if _leads(root, ranks):
+        begin(root, step)
+    ranks.barrier()
+    return folder_of(root, step).with_suffix(_PARTIAL)
+
+
+def _leads(root: Path, ranks: Ranks) -> bool:
+    """Tell whether this is the first worker of those that see the same folder; every worker calls this."""
+    root.mkdir(parents=True, exist_ok=True)
+    status = root.stat()
+    machine = [socket.gethostname(), status.st_dev, status.st_ino]
+    return bool(ranks.gather(machine).index(machine) == ranks.rank)
+
+
 def commit(root: Path, position: Position) -> Path:
     """Hash what was written, write the manifest, rename: from here on the checkpoint exists (first worker only)."""
     final = _finish(root, position, _hashed(root, position.step))
@@ -90,8 +106,7 @@ def commit_together(root: Path, position: Position, ranks: Ranks, keep: int) -> 
             prune(root, keep)
         ranks.barrier()
         return
-    machine = [socket.gethostname(), *_identity(root)]
-    leads = ranks.gather(machine).index(machine) == ranks.rank  # the first worker of its machine
+    leads = _leads(root, ranks)
     files: dict[str, Any] = {}
     for found in ranks.gather(_hashed(root, position.step) if leads else {}):
         files |= found
@@ -116,12 +131,6 @@ def _hashed(root: Path, step: int) -> dict[str, Any]:
             os.fsync(stream.fileno())
         files[file.relative_to(partial).as_posix()] = {"bytes": file.stat().st_size, "sha256": sha256(file)}
     return files
-
-
-def _identity(root: Path) -> tuple[int, int]:
-    """Return what is the same for two processes only if they see the same folder."""
-    status = root.stat()
-    return status.st_dev, status.st_ino
 
 
 def _finish(root: Path, position: Position, files: Mapping[str, Any]) -> Path:

@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from raykg.config.load import from_dict, to_dict
+from raykg.kg.mirror import exists, fetch, keep, local
 from raykg.kg.store import write_atomically
 from raykg.train import launch
 from raykg.train.errors import StageChanged, TrainError
@@ -63,7 +64,7 @@ class Finetune:
 
     Abilities: LoRA or all weights; engines torch and deepspeed (ZeRO 0, 2, 3); CPUs and GPUs, one node or a cluster; every stage and every
     training step resumable; lost workers replaced.
-    Not supported: storage that is not a file system which every node sees.
+    Storage is a folder that every node sees, or a bucket (raykg/kg/mirror.py).
 
     Raises:
         StageChanged: a run of this name has other settings, or a file that it was made from has changed.
@@ -74,7 +75,7 @@ class Finetune:
     def __init__(self, cfg: FinetuneConfig, listener: Listener, config_text: str) -> None:
         self.cfg = cfg
         self.listener = listener
-        self.storage = Path(cfg.run.storage).absolute()
+        self.storage = local(cfg.run.storage)
         self.folder = RunFolder(self.storage / cfg.run.name, to_dict(cfg), cfg.run.resume, _UNBOUND, _completed)
         self.config_text = config_text
         write_atomically(self.folder / "config.yaml", config_text)
@@ -102,6 +103,7 @@ class Finetune:
 
             graph = open_graph(self.cfg.graph, self.storage)
             Linker(graph).link("warm up")
+            keep(graph.root)  # the index too
             sizes = {"nodes": graph.num_entities, "relations": graph.num_relations, "triples": graph.num_triples}
             return {"root": str(graph.root), "version": graph.version, **sizes, "files": files}
 
@@ -195,8 +197,9 @@ class Finetune:
             start: another run's checkpoint to begin with, where this run has none yet.
         """
         arguments, folder = self.leg(share, start)
-        if not folder.exists():
+        if not exists(folder):
             launch.fit("raykg.train.finetune:train_worker", arguments, self.cfg.resources, self.folder.path, self.listener.record)
+        fetch(folder)
         return folder
 
     def leg(self, share: float, start: Path | None = None) -> tuple[Done, Path]:
@@ -206,7 +209,7 @@ class Finetune:
         arguments = self.prepare()
         root = self.folder / "checkpoints"
         until = max(1, round(share * arguments["steps"]))
-        if start is not None and not checkpoint.listed(root):
+        if start is not None and checkpoint.newest(root) is None:
             checkpoint.adopt(start, root, arguments["identity"])
         return arguments | {"until": until}, checkpoint.folder_of(root, until)
 
@@ -250,6 +253,7 @@ class Finetune:
             before = len(list(folder.glob("*.arrow")))
 
             def look() -> None:
+                fetch(folder)
                 self.listener.progress("evaluate", min(len(list(folder.glob("*.arrow"))) - before, total), total)
 
             common = {"config": to_dict(self.cfg), "run": str(self.folder.path), "tests": questions["tests"]}
@@ -293,6 +297,7 @@ class Finetune:
             records=records,
         )
         path = write_report(self.folder.path, facts, table, evaluations, settings.failures)
+        self.folder.keep()
         self.listener.done("report", time.monotonic() - started, "", True)
         example = QuestionSet.open(next(iter(questions["tests"].values()))).take([0])["question"][0].as_py()
         return Outcome(
@@ -334,7 +339,7 @@ def run_finetune(cfg: FinetuneConfig, listener: Listener | None = None, config_t
     """Do the whole job, or what is left of it, with the run's folder held; see `Finetune` for what it can do and what it raises."""
     from raykg.config.show import to_yaml
 
-    with held(Path(cfg.run.storage) / cfg.run.name):
+    with held(local(cfg.run.storage) / cfg.run.name):
         return Finetune(cfg, listener or LogListener(), config_text or to_yaml(cfg)).run()
 
 
@@ -350,6 +355,8 @@ def train_worker(arguments: Mapping[str, Any]) -> None:
 
     cfg = from_dict(FinetuneConfig, arguments["config"])
     folder = Path(arguments["folder"])
+    fetch(Path(arguments["inputs"]["tokenizer"]))
+    fetch(folder / "metrics.jsonl")
     ranks = own_ranks(cfg.resources.gpus_per_worker > 0)
     task = FinetuneTask(cfg, Inputs(**arguments["inputs"]), ranks)
     plan = Plan(

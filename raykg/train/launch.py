@@ -29,6 +29,7 @@ from pathlib import Path
 from typing import Any
 
 from raykg.config.errors import RaykgError
+from raykg.kg.mirror import fetch, keep
 from raykg.kg.store import write_atomically
 from raykg.train.beside import run_beside
 from raykg.train.errors import TrainError
@@ -36,7 +37,8 @@ from raykg.train.settings import ResourcesConfig
 
 _log = logging.getLogger(__name__)
 _OBJECT_STORE = 1 << 30  # bytes; token batches are small, and Ray's default of 30 % of the memory is the model's
-_POLL = 0.3  # seconds between looks at metrics.jsonl
+_POLL = 0.3  # seconds between looks at metrics.jsonl,
+_LOOK = 5.0  # and at what a bucket has of it
 _FAILURE = "failure.json"
 _PLACES = "placement-group.json"
 _API_SERVER = "RAY_API_SERVER_ADDRESS"  # unlike RAY_ADDRESS it does not change what ray.init() joins
@@ -196,11 +198,20 @@ def _fit_once(config: dict[str, Any], resources: ResourcesConfig, folder: Path, 
     next(reader)  # what an earlier attempt wrote is not news
     _name_own_cluster()
 
+    looked = time.monotonic()
+
     def read_on() -> None:
+        nonlocal looked
+        if time.monotonic() - looked > _LOOK:
+            fetch(folder / "metrics.jsonl")
+            looked = time.monotonic()
         for record in next(reader):
             on_record(record)
 
-    return run_beside(lambda: _trainer(config, resources, folder, name).fit(), "ray-train", _POLL, read_on)
+    error = run_beside(lambda: _trainer(config, resources, folder, name).fit(), "ray-train", _POLL, read_on)
+    fetch(folder, without=["checkpoints"])
+    read_on()
+    return error
 
 
 def _name_own_cluster() -> None:
@@ -269,6 +280,7 @@ def _worker(config: dict[str, Any]) -> None:
     finally:
         sys.stdout.flush()
         sys.stderr.flush()
+        keep(folder / "logs")
 
 
 def _note_places(folder: Path, attempt: str) -> None:

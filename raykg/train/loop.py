@@ -100,10 +100,10 @@ class Loop:
     def resume(self) -> int:
         """Load the newest whole checkpoint and return the steps that are done; 0 where there is none."""
         found = checkpoint.newest(self._plan.checkpoints) if self._ranks.first else None
-        chosen = self._ranks.agree(str(found[0]) if found else None)
-        if chosen is None:
+        step = self._ranks.agree(found[1].step if found else None)
+        if step is None:
             return 0
-        folder = Path(chosen)
+        folder = checkpoint.folder_of(self._plan.checkpoints, step)
         mirror.fetch(folder)
         position = found[1] if found else checkpoint.read(folder)
         self._check(folder, position)
@@ -214,9 +214,7 @@ class Loop:
     def _save(self, number: int, metrics: Mapping[str, float]) -> None:
         """Write a checkpoint: all workers together, the manifest last."""
         root = self._plan.checkpoints
-        partial = Path(self._ranks.agree(str(checkpoint.begin(root, number)) if self._ranks.first else None))
-        if not partial.exists():  # on another machine, whose folder is one of its own
-            checkpoint.begin(root, number)
+        partial = checkpoint.begin_together(root, number, self._ranks)
         self._engine.save(partial / "engine")
         with self._engine.whole() as model:
             if self._ranks.first:

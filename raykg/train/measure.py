@@ -11,6 +11,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from raykg.config.load import from_dict
+from raykg.kg.mirror import fetch
+from raykg.kg.mirror import keep as keep_in_bucket
 from raykg.train.finetune_config import FinetuneConfig
 
 if TYPE_CHECKING:
@@ -35,6 +37,7 @@ def evaluate_shard(arguments: Mapping[str, Any]) -> list[tuple[str, Evaluation]]
     run = Path(arguments["run"])
     rows = asked(cfg, arguments["tests"])
     device = "cuda" if cfg.resources.gpus_per_worker else "cpu"
+    fetch(run / KEPT)
     results: dict[int, tuple[str, Evaluation]] = {}
     for which, opener in (("base", open_base), ("tuned", open_model)):
         mine = [number for number, (_, contender, _) in enumerate(rows) if contender.model == which]
@@ -44,7 +47,10 @@ def evaluate_shard(arguments: Mapping[str, Any]) -> list[tuple[str, Evaluation]]
         for number in mine:
             label, contender, table = rows[number]
             share = (arguments["share"][0], arguments["share"][1])
-            results[number] = label, ask_contender(contender, cfg.evaluation, opened, table, run / KEPT, share)
+            try:
+                results[number] = label, ask_contender(contender, cfg.evaluation, opened, table, run / KEPT, share)
+            finally:
+                keep_in_bucket(run / KEPT)
     return [results[number] for number in range(len(rows))]
 
 
@@ -90,6 +96,7 @@ def kept(rows: Sequence[Mapping[str, str]]) -> list[tuple[str, Evaluation]]:
 
     found = []
     for row in rows:
+        fetch(Path(row["file"]))
         table = pa.ipc.open_file(pa.memory_map(row["file"])).read_all()
         topics: Any = row["topics"]
         found.append((row["label"], Evaluation(table, row["strategy"], topics, row["kg_version"])))

@@ -16,11 +16,14 @@ from typing import Any, Self
 import psutil
 import torch
 
+from raykg.kg.mirror import keep
 from raykg.kg.store import write_atomically
 from raykg.train.run_folder import read_metrics
 
 Record = Mapping[str, Any]  # {"kind": "step" | "evaluation" | "checkpoint", "step": n, ...}
 
+_KEEP = 5.0  # seconds after which a bucket gets the records again, and one more for
+_KEEP_RATE = 1 << 18  # bytes of them, for an object is always written whole
 _WINDOW = 20  # steps that speed is averaged over
 _NOT_SCALARS = {"kind", "step", "time", "steps", "path"}
 
@@ -90,6 +93,7 @@ class MetricsFile:
         self._path = folder / "metrics.jsonl"
         self._cut(start_step)
         self._stream = self._path.open("a", encoding="utf-8")
+        self._kept = time.monotonic()
         self._board: Any = None
         if tensorboard:
             from torch.utils.tensorboard import SummaryWriter
@@ -100,6 +104,8 @@ class MetricsFile:
         """Append one record and flush it, so that whoever reads along sees it."""
         self._stream.write(json.dumps({**record, "time": time.time()}) + "\n")
         self._stream.flush()
+        if time.monotonic() - self._kept > _KEEP + self._stream.tell() / _KEEP_RATE:
+            self._keep()
         if self._board is None:
             return
         for name, value in record.items():
@@ -111,6 +117,13 @@ class MetricsFile:
         self._stream.close()
         if self._board is not None:
             self._board.close()
+        self._keep()
+
+    def _keep(self) -> None:
+        """Bring the files to the bucket that the run's folder stands for, if it does: a driver elsewhere reads along there."""
+        keep(self._path)
+        keep(self._path.parent / "tensorboard")
+        self._kept = time.monotonic()
 
     def __enter__(self) -> Self:
         return self

@@ -24,11 +24,13 @@ from typing import Any, Literal
 from filelock import FileLock, Timeout
 
 from raykg.config.errors import ConfigErrors, Plain
+from raykg.kg import mirror
 from raykg.kg.store import write_atomically
 from raykg.train.errors import StageChanged, TrainError
 
 _log = logging.getLogger(__name__)
 _SETTINGS = "settings.json"
+_CHECKPOINTS = "checkpoints"  # each is brought to a bucket when it is written, and from there when it is wanted
 
 
 class RunFolder:
@@ -55,10 +57,11 @@ class RunFolder:
         complete: Callable[[Mapping[str, Any]], Mapping[str, Any]] = dict,
     ) -> None:
         self.path = path.absolute()
+        mirror.fetch(self.path, without=[_CHECKPOINTS])
         self.settings = _bound(flatten(settings), unbound)
         stored = self.path / _SETTINGS
-        if resume == "never" and self.path.exists():
-            self.path.rename(_aside(self.path))
+        if resume == "never" and mirror.exists(self.path):
+            mirror.rename(self.path, _aside(self.path))
         if stored.exists() and any((self.path / "stages").glob("*.json")):
             began = json.loads(stored.read_text(encoding="utf-8"))
             self._compare(_bound(_completed(began, settings, complete), unbound))
@@ -86,10 +89,16 @@ class RunFolder:
             if done["key"] == key:
                 return done["result"], False
             mark.unlink()
+            mirror.drop(mark)
         started = time.time()
         result = run()
         write_atomically(mark, json.dumps({"key": key, "result": result, "seconds": round(time.time() - started, 1)}) + "\n")
+        self.keep()
         return result, True
+
+    def keep(self) -> None:
+        """Bring what is in the folder to the bucket that it stands for, if it does; checkpoints are there already."""
+        mirror.keep(self.path, without=[_CHECKPOINTS])
 
     def seconds(self) -> dict[str, float]:
         """Return how long each done stage took."""
@@ -226,6 +235,6 @@ def _shown(settings: Mapping[str, Any], key: str) -> str:
 
 def _aside(path: Path) -> Path:
     number = 1
-    while (target := path.with_name(f"{path.name}.{number}")).exists():
+    while mirror.exists(target := path.with_name(f"{path.name}.{number}")):
         number += 1
     return target

@@ -13,6 +13,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from raykg.kg.mirror import fetch, keep
 from raykg.kg.store import sync
 from raykg.tune.errors import TuneError
 
@@ -27,6 +28,7 @@ class Journal:
     def __init__(self, path: Path) -> None:
         self.path = path
         self.entries: list[dict[str, Any]] = []
+        fetch(path)
         new = not path.exists()
         path.parent.mkdir(parents=True, exist_ok=True)
         with path.open("ab+") as file:
@@ -52,4 +54,5 @@ class Journal:
             file.write(json.dumps(entry, sort_keys=True).encode() + b"\n")
             file.flush()
             os.fsync(file.fileno())
+        keep(self.path)
         self.entries.append(json.loads(json.dumps(entry)))

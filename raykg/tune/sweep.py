@@ -21,6 +21,7 @@ from typing import Any
 
 from raykg.config.load import from_dict, resolve, to_dict
 from raykg.config.show import to_yaml
+from raykg.kg.mirror import absolute, fetch, local
 from raykg.kg.store import write_atomically
 from raykg.train import checkpoint, launch
 from raykg.train.finetune import Finetune
@@ -88,9 +89,8 @@ class Sweep:
         _check_job(self.job, self.space)
         if cfg.packed > 1:
             refuse_what_cannot_be_packed([self.job])
-        storage = Path(cfg.run.storage).absolute()
+        storage = local(cfg.run.storage)
         self.folder = RunFolder(storage / cfg.run.name, to_dict(cfg) | {"resolved": to_dict(self.job)}, cfg.run.resume, _UNBOUND)
-        self.storage = storage
         write_atomically(self.folder / "config.yaml", config_text)
 
     def run(self) -> Outcome:
@@ -196,7 +196,10 @@ class Sweep:
         self.listener.stage("report", None)
         began = time.monotonic()
         curves = {number: self._folder(decisions, leg) / "metrics.jsonl" for number, leg in enumerate(_last_legs(decisions))}
+        for curve in curves.values():
+            fetch(curve)
         path = write_sweep_report(self.folder.path, self.cfg, self.space, decisions, standing, curves, tested)
+        self.folder.keep()
         self.listener.done("report", time.monotonic() - began, "", True)
         return Outcome(folder=self.folder.path, standing=standing, config=config, model=model, tested=tested, report=path)
 
@@ -208,14 +211,14 @@ class Sweep:
     def _config(self, name: str, settings: Mapping[str, Any]) -> FinetuneConfig:
         """Return the job with other settings and a run of its own below the sweep's folder, which is measured on held-out rows alone."""
         plain = to_dict(applied(self.job, settings))
-        plain["run"] |= {"name": f"{self.cfg.run.name}/{name}", "storage": str(self.storage), "resume": "auto"}
+        plain["run"] |= {"name": f"{self.cfg.run.name}/{name}", "storage": absolute(self.cfg.run.storage), "resume": "auto"}
         cfg: FinetuneConfig = from_dict(FinetuneConfig, plain)
         return cfg
 
     def _tested(self, name: str, settings: Mapping[str, Any]) -> FinetuneConfig:
         cfg = resolve(FinetuneConfig, self.cfg.job, [*self.cfg.settings, *self.cfg.test.settings]).config
         plain = to_dict(applied(cfg, settings))
-        plain["run"] |= {"name": f"{self.cfg.run.name}/{name}", "storage": str(self.storage), "resume": "auto"}
+        plain["run"] |= {"name": f"{self.cfg.run.name}/{name}", "storage": absolute(self.cfg.run.storage), "resume": "auto"}
         found: FinetuneConfig = from_dict(FinetuneConfig, plain)
         return found
 

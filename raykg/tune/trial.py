@@ -20,6 +20,7 @@ from typing import Any
 from raykg.config.errors import RaykgError
 from raykg.config.load import from_dict
 from raykg.config.show import to_yaml
+from raykg.kg.mirror import fetch, local
 from raykg.train import checkpoint
 from raykg.train.finetune import Finetune
 from raykg.train.finetune_config import FinetuneConfig
@@ -75,7 +76,7 @@ def _run_one(call: Mapping[str, Any]) -> dict[str, Any]:
 def _opened(call: Mapping[str, Any], stack: ExitStack) -> Finetune:
     """Return a leg's job, with its folder held and the shared stages taken over."""
     cfg = from_dict(FinetuneConfig, call["config"])
-    folder = Path(cfg.run.storage) / cfg.run.name
+    folder = local(cfg.run.storage) / cfg.run.name
     stack.enter_context(held(folder, wait=_ORPHANS))
     _take_over(Path(call["prepared"]), folder)
     return Finetune(cfg, LogListener(), to_yaml(cfg))
@@ -87,7 +88,7 @@ def _start(call: Mapping[str, Any]) -> Path | None:
 
 def _result(cfg: FinetuneConfig, saved: Path, seconds: float) -> dict[str, Any]:
     rows = min(cfg.train.evaluate_rows, cfg.questions.validation)
-    values = measured(Path(cfg.run.storage) / cfg.run.name, saved, rows)
+    values = measured(local(cfg.run.storage) / cfg.run.name, saved, rows)
     return {"values": dict(values), "step": checkpoint.step_of(saved), "seconds": seconds}
 
 
@@ -102,6 +103,7 @@ def measured(folder: Path, saved: Path, rows: int) -> Values:
     Raises:
         CheckpointError: it is not whole.
     """
+    fetch(saved)
     position = checkpoint.read(saved)
     records = [record for record in read_metrics(folder / "metrics.jsonl") if record["step"] == position.step]
     workers = next(int(record["workers"]) for record in reversed(read_metrics(folder / "metrics.jsonl")) if record["kind"] == "start")
@@ -118,6 +120,7 @@ def measured(folder: Path, saved: Path, rows: int) -> Values:
 
 def _take_over(prepared: Path, folder: Path) -> None:
     """Copy the marks of the shared stages where there are none; whether they fit, the recipe sees itself."""
+    fetch(prepared / "stages")
     for name in SHARED:
         mark, mine = prepared / "stages" / f"{name}.json", folder / "stages" / f"{name}.json"
         if mark.exists() and not mine.exists():

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import tempfile
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -10,6 +11,7 @@ from typing import Any
 import torch
 
 from raykg.config.schema import chosen
+from raykg.kg import mirror
 from raykg.train.engines import Engine, Optimiser
 from raykg.train.loop import Loop, Plan
 from raykg.train.ranks import Ranks
@@ -115,6 +117,16 @@ def interrupt_and_resume(ranks: Ranks, case: Case, folder: str) -> list[dict[str
     cut = train(ranks, case, f"{folder}/cut")
     resumed = train(ranks, replace(case, stop_after=None), f"{folder}/cut")
     return [whole, cut, resumed]
+
+
+def interrupt_and_lose_the_machines(ranks: Ranks, case: Case, folder: str, uri: str) -> list[dict[str, Any]]:
+    """Run a case whole in a folder; then on a machine for each worker, cut off in a bucket; then resumed on others that never saw it."""
+    whole = train(ranks, replace(case, stop_after=None), f"{folder}/whole")
+    runs = []
+    for number, stop in enumerate((case.stop_after, None)):
+        tempfile.tempdir = f"{folder}/machine-{number}-{ranks.rank}"  # where mirrors lie
+        runs.append(train(ranks, replace(case, stop_after=stop), str(mirror.local(uri) / Path(folder).name)))
+    return [whole, *runs]
 
 
 def export_hash(folder: Path, step: int) -> str:

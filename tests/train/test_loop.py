@@ -17,7 +17,7 @@ from raykg.train.ranks import Ranks
 from raykg.train.settings import TrainConfig
 from raykg.train.task import Loss, Step
 from tests.train.gloo_group import run_group
-from tests.train.group_jobs import Case, export_hash, interrupt_and_resume, train_all
+from tests.train.group_jobs import Case, export_hash, interrupt_and_lose_the_machines, interrupt_and_resume, train_all
 
 ENGINES = {
     "torch": Case(),
@@ -92,6 +92,20 @@ def test_an_interrupted_run_ends_as_the_quiet_one(tmp_path: Path, engine: str) -
         assert [r["gradient_norm"] for r in tail] == [r["gradient_norm"] for r in resumed["records"] if r["kind"] == "step"]
         assert all(torch.equal(whole["weights"][name], resumed["weights"][name]) for name in whole["weights"])
     assert export_hash(tmp_path / "whole", 7) == export_hash(tmp_path / "cut", 7)
+
+
+@pytest.mark.parametrize("engine", ["torch", "zero3"])
+def test_a_run_in_a_bucket_outlives_its_machines(tmp_path: Path, engine: str, bucket_uri: str) -> None:
+    base = ENGINES[engine]
+    case = Case(engine=base.engine, settings=base.settings, steps=7, micro=4, dropout=0.2, clip=0.5, stop_after=5, checkpoint_every=2)
+    for rank, (whole, cut, resumed) in enumerate(run_group(2, interrupt_and_lose_the_machines, case, str(tmp_path), bucket_uri)):
+        assert cut["records"][-1]["step"] == 5 and resumed["start"] == 4
+        assert losses(whole)[4:] == losses(resumed)
+        assert all(torch.equal(whole["weights"][name], resumed["weights"][name]) for name in whole["weights"])
+        (mine,) = (tmp_path / f"machine-1-{rank}" / "raykg-mirrors").iterdir()
+        left = sorted(path.name for path in (mine / tmp_path.name).iterdir())
+        assert left == ["step-00000006", "step-00000007"], "what the other machines left is pruned too"
+    assert export_hash(tmp_path / "whole", 7) == export_hash(tmp_path / "machine-1-0" / "raykg-mirrors" / mine.name / tmp_path.name, 7)
 
 
 class LineTask:
