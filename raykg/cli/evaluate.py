@@ -313,6 +313,8 @@ def show(compared: ComparisonTable, report: Path) -> None:
     """Print the table and where the report is."""
     from rich.console import Console
 
+    from raykg.kg.mirror import shown
+
     Console(highlight=False).print(compared.console_table())
     print(f"report: {shown(report)}")
 

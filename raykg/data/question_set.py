@@ -139,7 +139,12 @@ def write_questions(dataset: Dataset, folder: Path, about: Mapping[str, Any]) ->
         return found
     parts = _emptied(folder)
     dataset.context.execution_options.preserve_order = True  # rows keep their numbers' order, whatever finishes first
-    dataset.write_parquet(str(parts.resolve()), filename_provider=_part_names())
+    if (place := mirror.there(parts)) is None:
+        dataset.write_parquet(str(parts.resolve()), filename_provider=_part_names())
+    else:  # tasks of any node write; none sees what is another one's mirror
+        filesystem, remote = place
+        dataset.write_parquet(remote, filesystem=filesystem, filename_provider=_part_names())
+        mirror.fetch(parts)
     return _seal(folder, about)
 
 
@@ -162,6 +167,7 @@ def existing(folder: Path, about: Mapping[str, Any]) -> QuestionSet | None:
 
 def _emptied(folder: Path) -> Path:
     """Return the empty folder of a set's parts; a set that was there is gone first, so that no manifest speaks of other parts."""
+    mirror.drop(folder)
     (folder / _MANIFEST).unlink(missing_ok=True)
     shutil.rmtree(folder / "parts", ignore_errors=True)
     (folder / "parts").mkdir(parents=True)
@@ -179,6 +185,7 @@ def _seal(folder: Path, about: Mapping[str, Any]) -> QuestionSet:
     version = hashlib.sha256(json.dumps([part["sha256"] for part in parts]).encode()).hexdigest()[:16]
     manifest = {"format": FORMAT, "version": version, "about": json.loads(json.dumps(about)), "parts": parts}
     write_atomically(folder / _MANIFEST, json.dumps(manifest, indent=1))
+    mirror.keep(folder)
     return QuestionSet.open(folder)
 
 

@@ -206,6 +206,12 @@ def children(path: Path) -> list[str]:
     return sorted(info.base_name for info in place.filesystem.get_file_info(fs.FileSelector(place.remote, allow_not_found=True)))
 
 
+def there(path: Path) -> tuple[FileSystem, str] | None:
+    """Return file system and path of what a path stands for, for libraries that write there themselves; None for an ordinary one."""
+    place = _place(path)
+    return None if place is None else (place.filesystem, place.remote)
+
+
 def stands_for_a_bucket(path: Path) -> bool:
     """Tell whether a path is of a mirror."""
     return _split(path) is not None
