@@ -28,16 +28,17 @@ if TYPE_CHECKING:
 
     Job: TypeAlias = tuple[str, Contender, Any]  # label, who is asked, an Arrow table of questions
 
+RunOrConfig = Annotated[
+    Path,
+    typer.Argument(
+        parser=place, metavar="RUN|CONFIG", help="The folder of a finished run, or its URI, or a job's YAML file.", show_default=False
+    ),
+]
 _CPUS = 2  # logical, for Ray Data to read a question file with
 
 
 def command(
-    run: Annotated[
-        Path,
-        typer.Argument(
-            parser=place, metavar="RUN|CONFIG", help="The folder of a finished run, or its URI, or a job's YAML file.", show_default=False
-        ),
-    ],
+    run: RunOrConfig,
     overrides: Annotated[list[str] | None, typer.Argument(metavar="KEY=VALUE", help="Dotted overrides of the YAML file.")] = None,
     questions: Annotated[
         list[Path] | None, typer.Option(help="Question sets or question files; the run's test sets by default.", show_default=False)
@@ -77,13 +78,11 @@ def command(
     """
     from raykg.answer.opening import open_graph, open_saved
     from raykg.cli.quiet import quiet_libraries
-    from raykg.kg.mirror import fetch, keep
 
     quiet_libraries()
     elsewhere = engine_of(endpoint, engine or [])
     run, wanted = _job(run, overrides or [])
     saved = open_saved(run)
-    fetch(run / "evaluation")
     graph = open_graph(saved)  # before any question is asked: a missing version is said at once
     cfg = settings(saved, strategy or [], topics, rows, base, wanted)
     sets = question_sets(run, questions or [], saved)
@@ -94,7 +93,6 @@ def command(
     evaluations = ask(run, cfg, jobs, min(count, max(1, -(-largest // cfg.batch))), device, elsewhere)
     sections = [] if deleted is None else [without_facts(run, deleted, cfg, device, elsewhere)]
     compared, path = report(run, saved, graph, cfg, evaluations, output or run / "evaluation" / "report", sections)
-    keep(run / "evaluation")
     show(compared, path)
 
 
@@ -143,6 +141,7 @@ def report(
     from raykg.eval.contest import prompt_words
     from raykg.eval.report import ReportFacts, write_report
     from raykg.eval.tables import ComparisonTable
+    from raykg.kg.mirror import keep
 
     compared = ComparisonTable.of(evaluations, majority(run), cfg.resamples, cfg.seed)
     facts = ReportFacts(
@@ -153,7 +152,9 @@ def report(
         prompts={contender.label: prompt_words(contender) for contender in cfg.contenders},
         sections=sections,
     )
-    return compared, write_report(output, facts, compared, evaluations, cfg.failures)
+    path = write_report(output, facts, compared, evaluations, cfg.failures)
+    keep(run / "evaluation")
+    return compared, path
 
 
 def _jobs(sets: Mapping[str, Any], cfg: EvaluationConfig) -> list[Job]:
@@ -257,7 +258,9 @@ def ask(
     from concurrent.futures import ProcessPoolExecutor
 
     from raykg.config.load import to_dict
+    from raykg.kg.mirror import fetch
 
+    fetch(run / "evaluation")
     settings = {"run": str(run), "device": device, "cfg": to_dict(cfg), "folder": str(run / "evaluation"), "engine": to_dict(engine)}
     plain = [(to_dict(contender), asked) for _, contender, asked in jobs]
     with _bars([(label, asked.num_rows) for label, _, asked in jobs]) as advance:

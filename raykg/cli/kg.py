@@ -32,6 +32,9 @@ app = typer.Typer(no_args_is_help=True, add_completion=False)
 Store = Annotated[
     Path, typer.Argument(parser=place, help="Folder of a graph's versions, or of one version; or its URI.", show_default=False)
 ]
+NewStore = Annotated[
+    Path | None, typer.Option(parser=place, help="Folder of the graph's versions, or its URI; a YAML file says it.", show_default=False)
+]
 Version = Annotated[str, typer.Option(help="Version of the store.")]
 _CONFIGS = (".yaml", ".yml")
 _OPERATOR = re.compile(r"[<>&|\[\]]")
@@ -48,9 +51,7 @@ def import_files(
         list[str],
         typer.Argument(help="Files, globs, URLs (s3://, gs://, https://); builtin:movies; or a YAML file, KEY=VALUE.", show_default=False),
     ],
-    store: Annotated[
-        Path | None, typer.Option(parser=place, help="Folder of the graph's versions, or its URI; a YAML file says it.", show_default=False)
-    ] = None,
+    store: NewStore = None,
     format: Annotated[
         str | None, typer.Option(help="tsv, csv, jsonl, parquet, ntriples, turtle; by each file's ending if left out.")
     ] = None,  # noqa: A002
