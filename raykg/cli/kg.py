@@ -82,7 +82,6 @@ def import_files(
     from raykg.config.errors import RaykgError
     from raykg.kg.graph import KnowledgeGraph
     from raykg.kg.importing import import_graph
-    from raykg.kg.mirror import keep
 
     for_files = (format, delimiter, columns, literal, entities, closed_vocabulary, max_bad_rows, provenance, onto)
     if sources[0].endswith(_CONFIGS):
@@ -106,7 +105,6 @@ def import_files(
             provenance=provenance,
             progress=lambda _, rows: advance(rows),
         )
-    keep(store)
     _imported(graph, summary, store)
 
 

@@ -25,6 +25,7 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from raykg.config.choice import Chosen, chosen, names
+from raykg.kg import mirror
 from raykg.kg.build import GraphBuilder
 from raykg.kg.errors import ImportStopped, KgError
 from raykg.kg.files import SourceFile, expand
@@ -101,6 +102,7 @@ def import_graph(
             raise KgError(f"{sources[0]}: no triple in {len(files)} file(s), {intake.read:,} rows read; check the format and its delimiter")
         about = {"sources": [file.name for file in files], "read": intake.read, "bad": dict(letters.counts)}
         graph = builder.finish(about)
+    mirror.keep(Path(store))
     summary = ImportSummary(
         version=graph.version,
         read=intake.read,

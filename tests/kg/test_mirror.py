@@ -31,7 +31,10 @@ def write(path: Path, content: dict[str, bytes]) -> None:
         (path / name).write_bytes(data)
 
 
-@given(st.from_regex(r"(s3|gs)://[a-z0-9._-]{1,20}(\?endpoint_override=[a-z:0-9.]{1,9})?", fullmatch=True), st.from_regex(r"[\w .äß-]{1,9}"))
+@given(
+    st.from_regex(r"(s3|gs)://[a-z0-9._-]{1,20}(\?endpoint_override=[a-z:0-9.]{1,9})?", fullmatch=True),
+    st.from_regex(r"[\w .äß-]{1,9}", fullmatch=True),
+)
 def test_a_mirrors_path_says_which_bucket_it_stands_for(bucket, name):
     encoded = mirror._encoded(bucket)
     assert mirror._decoded(encoded) == bucket and "/" not in encoded and "%" not in encoded
@@ -79,7 +82,9 @@ def test_only_what_has_changed_is_brought(folder, bucket_uri, monkeypatch):
     mirror.keep(folder)
     brought = []
     copy = mirror._copy
-    monkeypatch.setattr(mirror, "_copy", lambda source, path, other, target: (brought.append(Path(path).name), copy(source, path, other, target)))
+    monkeypatch.setattr(
+        mirror, "_copy", lambda source, path, other, target: (brought.append(Path(path).name), copy(source, path, other, target))
+    )
     mirror.keep(folder)
     mirror.fetch(folder)
     assert brought == []
