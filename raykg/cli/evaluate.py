@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import os
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeAlias, cast
@@ -12,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeAlias, cast
 import typer
 
 from raykg.cli.ask import Endpoint, EngineSettings, engine_of
+from raykg.cli.evaluate_asking import ask, open_contender, tasks_for
 from raykg.cli.place import place
 
 if TYPE_CHECKING:
@@ -51,7 +50,10 @@ def command(
     rows: Annotated[int | None, typer.Option(help="Questions of each set.", min=1, show_default=False)] = None,
     base: Annotated[bool, typer.Option("--base", help="With --strategy: the model before fine-tuning, asked with five examples.")] = False,
     processes: Annotated[
-        int | None, typer.Option(help="Processes of one thread each; by default one per core.", min=1, show_default=False)
+        int | None,
+        typer.Option(
+            help="Processes of one thread each; by default one per core, or CPU of its cluster.", min=1, show_default=False
+        ),
     ] = None,
     device: Annotated[str, typer.Option(help="A torch device; on cuda one process is best.")] = "cpu",
     endpoint: Endpoint = None,
@@ -87,23 +89,13 @@ def command(
     cfg = settings(saved, strategy or [], topics, rows, base, wanted)
     sets = question_sets(run, questions or [], saved)
     jobs = _jobs(sets, cfg)
-    count = 1 if device != "cpu" or elsewhere is not None else processes or os.cpu_count() or 1
     deleted = None if delete_facts is None else _delete(graph, sets, run, delete_facts, cfg.seed)
-    largest = max(asked.num_rows for _, _, asked in jobs)
-    evaluations = ask(run, cfg, jobs, min(count, max(1, -(-largest // cfg.batch))), device, elsewhere)
+    alone = device != "cpu" or elsewhere is not None
+    tasks = 1 if alone else tasks_for(processes, max(asked.num_rows for _, _, asked in jobs), cfg.batch)
+    evaluations = ask(run, cfg, jobs, tasks, device, elsewhere)
     sections = [] if deleted is None else [without_facts(run, deleted, cfg, device, elsewhere)]
     compared, path = report(run, saved, graph, cfg, evaluations, output or run / "evaluation" / "report", sections)
     show(compared, path)
-
-
-def open_contender(which: str, run: Path, batch: int, device: str, engine: EngineConfig | None = None) -> OpenedModel:
-    """Open the run's base or tuned model; of an engine that has the latter, what asks it."""
-    from raykg.answer.opening import open_base, open_engine, open_model
-    from raykg.cli.ask import run_name
-
-    if which == "tuned" and engine is not None:
-        return open_engine(run, engine, run_name(run), batch=batch)
-    return (open_base if which == "base" else open_model)(run, batch=batch, device=device)
 
 
 def without_facts(run: Path, deleted: DeletedFacts, cfg: EvaluationConfig, device: str, engine: EngineConfig | None = None) -> str:
@@ -250,56 +242,6 @@ def question_sets(run: Path, named: list[Path], saved: SavedModel) -> Mapping[st
     return tables
 
 
-def ask(
-    run: Path, cfg: EvaluationConfig, jobs: list[Job], processes: int, device: str, engine: EngineConfig | None = None
-) -> list[tuple[str, Evaluation]]:
-    """Ask every contender its questions in several processes, showing how far they are; return (label, evaluation) in order."""
-    import multiprocessing
-    from concurrent.futures import ProcessPoolExecutor
-
-    from raykg.config.load import to_dict
-    from raykg.kg.mirror import fetch
-
-    fetch(run / "evaluation")
-    settings = {"run": str(run), "device": device, "cfg": to_dict(cfg), "folder": str(run / "evaluation"), "engine": to_dict(engine)}
-    plain = [(to_dict(contender), asked) for _, contender, asked in jobs]
-    with _bars([(label, asked.num_rows) for label, _, asked in jobs]) as advance:
-        if processes == 1:
-            found = share(settings, plain, (0, 1), lambda job, done: advance(0, job, done))
-            return [(label, evaluation) for (label, _, _), evaluation in zip(jobs, found, strict=True)]
-        context = multiprocessing.get_context("spawn")  # torch and a forked process do not go together
-        with context.Manager() as manager, ProcessPoolExecutor(processes, mp_context=context) as pool:
-            queue = manager.Queue()
-            running = [pool.submit(_share_process, settings, plain, (i, processes), queue) for i in range(processes)]
-            while not all(future.done() for future in running) or not queue.empty():
-                for process, job, done in _told(queue):
-                    advance(process, job, done)
-            first, *others = [future.result() for future in running]
-    return [(label, first[job].merge(*(other[job] for other in others))) for job, (label, _, _) in enumerate(jobs)]
-
-
-def share(
-    settings: Mapping[str, Any], jobs: list[tuple[dict[str, Any], Any]], part: tuple[int, int], advance: Callable[[int, int], None]
-) -> list[Evaluation]:
-    """Ask a share of every job's questions in this process; one model is in memory at a time, the base first."""
-    from raykg.answer.engine_config import EngineConfig
-    from raykg.config.load import from_dict
-    from raykg.eval.contest import ask_contender
-    from raykg.eval.evaluation_config import Contender, EvaluationConfig
-
-    engine = None if settings["engine"] is None else from_dict(EngineConfig, settings["engine"])
-    cfg = from_dict(EvaluationConfig, settings["cfg"])
-    contenders = [from_dict(Contender, plain) for plain, _ in jobs]
-    found: dict[int, Evaluation] = {}
-    for which in ("base", "tuned"):
-        mine = [job for job, contender in enumerate(contenders) if contender.model == which]
-        opened = open_contender(which, Path(settings["run"]), cfg.batch, settings["device"], engine) if mine else None
-        for job in mine:
-            told = partial(_tell, advance, job)
-            found[job] = ask_contender(contenders[job], cfg, opened, jobs[job][1], Path(settings["folder"]), part, told)  # type: ignore[arg-type]
-    return [found[job] for job in range(len(jobs))]
-
-
 def majority(run: Path) -> Majority | None:
     """Return the majority baseline of the run's training questions; None where the run does not hold them any more."""
     from raykg.data.errors import DataError
@@ -334,36 +276,6 @@ def _over(opened: OpenedModel, contender: Contender, _: KnowledgeGraph) -> Strat
     return opened.strategy(contender.strategy)
 
 
-def _tell(advance: Callable[[int, int], None], job: int, done: int, _: int) -> None:
-    advance(job, done)
-
-
-def _share_process(
-    settings: Mapping[str, Any],
-    jobs: list[tuple[dict[str, Any], Any]],
-    part: tuple[int, int],
-    queue: Any,  # noqa: ANN401
-) -> list[Evaluation]:
-    from raykg.cli.quiet import quiet_libraries
-    from raykg.eval.contest import use_one_thread
-
-    quiet_libraries()
-    use_one_thread()
-    return share(settings, jobs, part, lambda job, done: queue.put((part[0], job, done)))
-
-
-def _told(queue: Any) -> Iterator[tuple[int, int, int]]:  # noqa: ANN401 - a proxy without a type
-    """Yield what processes said of their progress, waiting a moment for the first."""
-    from queue import Empty
-
-    try:
-        yield queue.get(timeout=0.5)
-        while True:
-            yield queue.get_nowait()
-    except Empty:
-        return
-
-
 def _from_file(path: Path, saved: SavedModel, logs: Path) -> Any:  # noqa: ANN401 - an Arrow table
     """Read a user's question file through Ray Data, as training would."""
     import pyarrow as pa
@@ -376,21 +288,3 @@ def _from_file(path: Path, saved: SavedModel, logs: Path) -> Any:  # noqa: ANN40
     source = chosen("raykg.data.sources", "file", path=str(path))
     dataset = source.method()(source.config).dataset(Path(saved.graph["store"]), saved.graph["version"], 0)
     return pa.concat_tables([empty_questions(), *dataset.iter_batches(batch_size=None, batch_format="pyarrow")])
-
-
-@contextmanager
-def _bars(jobs: list[tuple[str, int]]) -> Iterator[Callable[[int, int, int], None]]:
-    """Show a progress bar for each job; processes say how far they are with (process, job, rows done)."""
-    from rich.console import Console
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
-
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-    done: dict[tuple[int, int], int] = {}
-    with Progress(*columns, console=Console(stderr=True)) as progress:
-        tasks = [progress.add_task(label, total=total) for label, total in jobs]
-
-        def advance(process: int, job: int, rows: int) -> None:
-            done[process, job] = rows
-            progress.update(tasks[job], completed=sum(count for (_, of), count in done.items() if of == job))
-
-        yield advance

@@ -46,11 +46,11 @@ def command(
         sweep = Sweep(resolved.config, display, to_yaml(resolved.config, resolved.provenance))
         with display:
             outcome = sweep.run()
-    config, model = (path and shown(path) for path in (outcome.config, outcome.model))
+    winner, model = (path and shown(path) for path in (outcome.config, outcome.model))
     if outcome.standing.winner is None:
         print("winner:     none, no trial keeps the constraints")
     else:
-        print(f"winner:     trial {outcome.standing.winner.trial}, {config}")
+        print(f"winner:     trial {outcome.standing.winner.trial}, {winner}")
         print(f"model:      {model}")
     if outcome.tested is not None:
         tested = outcome.tested

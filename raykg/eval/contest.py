@@ -59,10 +59,3 @@ def prompt_words(contender: Contender) -> str:
     """Return the words that a contender's model reads, with `{facts}` and `{question}` where a question's own stand; for the report."""
     words: str = contender.strategy.method().prompt_words(contender.strategy.config)
     return words
-
-
-def use_one_thread() -> None:
-    """Keep torch in this process to one thread: where processes are as many as cores, threads of several would fight over them."""
-    import torch
-
-    torch.set_num_threads(1)

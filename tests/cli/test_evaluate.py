@@ -87,19 +87,6 @@ def test_a_jobs_file_names_the_run_and_what_is_compared(folder, evaluate, tmp_pa
     assert "evaluation.seed=1: overrides are of a YAML file" in text
 
 
-def test_two_processes_give_the_table_of_one(folder, capsys):
-    run = folder / "run"
-    numbers = []
-    for processes in (2, 1):
-        output = folder / f"by-{processes}"
-        text = command(capsys, run, "--strategy", "closed_book", "--output", output, "--processes", processes)
-        assert f"report: {output}" in text
-        numbers.append(json.loads((output / "results.json").read_text())["table"])
-        for file in (run / "evaluation").glob("*.arrow"):
-            file.unlink()
-    assert numbers[0] == numbers[1]
-
-
 def test_facts_are_deleted_and_nothing_wrong_is_proved(folder, evaluate, tmp_path):
     run = folder / "run"
     options = ("--strategy", "plan_execute", "--strategy", "cogmg", "--delete-facts", 3, "--processes", 1, "--output", tmp_path)
