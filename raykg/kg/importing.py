@@ -274,8 +274,9 @@ class _DeadLetters:
         return self
 
     def __exit__(self, *_: object) -> None:
-        if self._file is not None:
+        if self._file is not None and self.path is not None:
             self._file.close()
+            mirror.keep(self.path)
 
     def write(self, source: SourceFile, bad: Sequence[BadRow]) -> None:
         """Keep bad rows; raises when they pass what is allowed."""
@@ -301,5 +302,5 @@ class _DeadLetters:
             self._file.flush()
         raise ImportStopped(
             f"{self._last}; {total:,} bad row{'s' if total > 1 else ''} so far, max_bad_rows allows {self._allowed:,}; "
-            f"see {self.path}, then correct the source or raise max_bad_rows (--max-bad-rows)"
+            f"see {mirror.shown(self.path) if self.path else self._folder}, then correct the source or raise max_bad_rows (--max-bad-rows)"
         )

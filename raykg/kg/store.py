@@ -56,6 +56,7 @@ class Manifest:
 
 def versions(store: Path) -> list[str]:
     """Return the ids of a store's versions, oldest first."""
+    mirror.fetch(store / "versions", f"*/{MANIFEST}")
     found = [folder for folder in (store / "versions").glob("*") if (folder / MANIFEST).is_file()]
     return [folder.name for folder in sorted(found, key=lambda folder: ((folder / MANIFEST).stat().st_mtime_ns, folder.name))]
 
@@ -73,18 +74,19 @@ def find_version(path: Path, version: str = "latest") -> tuple[Path, Manifest]:
         if version in ("latest", manifest.version):
             return path, manifest
         path = path.parent.parent
+    shown = mirror.shown(path)
     if not path.is_dir():
-        raise KgError(f"{path}: no graph store here; import one with `raykg kg import SOURCES --store {path}`")
+        raise KgError(f"{shown}: no graph store here; import one with `raykg kg import SOURCES --store {shown}`")
     wanted = version
     if version == "latest":
         pointer = path / "latest"
         if not pointer.is_file():
-            raise KgError(f"{path}: not a graph store, it has no 'latest'; import with `raykg kg import SOURCES --store {path}`")
+            raise KgError(f"{shown}: not a graph store, it has no 'latest'; import with `raykg kg import SOURCES --store {shown}`")
         wanted = pointer.read_text(encoding="utf-8").strip()
     root = path / "versions" / wanted
     if not wanted or Path(wanted).name != wanted or not root.is_dir():
         known = ", ".join(versions(path)) or "none"
-        raise KgError(f"{path}: no version {wanted!r} in this store (versions: {known})")
+        raise KgError(f"{shown}: no version {wanted!r} in this store (versions: {known})")
     return root, read_manifest(root)
 
 
@@ -93,8 +95,8 @@ def _bring(path: Path, version: str) -> None:
     if path.parent.name == "versions":
         mirror.fetch(path)
         path = path.parent.parent
+    mirror.fetch(path / "latest")
     if version == "latest":
-        mirror.fetch(path / "latest")
         with suppress(FileNotFoundError):
             version = (path / "latest").read_text(encoding="utf-8").strip()
     mirror.fetch(path / "versions" / version)

@@ -164,7 +164,7 @@ class ServeConfig:
     """A service: models, how they answer, who may ask, and how much."""
 
     models: Mapping[str, Text]
-    """Name -> a run's folder, or its model/."""
+    """Name -> a run's folder, or its model/, or the URI of either in a bucket."""
     strategy: Text = "plan_execute"
     """How to answer where a request does not say."""
     strategies: tuple[Annotated[Chosen, Choice("raykg.answer.strategies")], ...] = ()
@@ -196,6 +196,8 @@ class ServeConfig:
             raise ValueError(f"strategies ({', '.join(named)}) must name each strategy once")
         if named and self.strategy not in named:
             raise ValueError(f"strategy ({self.strategy!r}) must be one of strategies ({', '.join(named)})")
+        if "://" in self.storage:
+            raise ValueError(f"storage ({self.storage!r}) must be a folder: models and graph.storage alone may be in a bucket")
         if self.engine is not None:
             self._check_engine(self.engine)
         if not self.http.local and self.keys is None:

@@ -20,7 +20,7 @@ class RunConfig:
     """Where a run writes and whether it goes on with what it finds there."""
 
     name: Text = "run"
-    storage: Text = "runs"  # a folder that every node sees
+    storage: Text = "runs"  # a folder that every node sees, or the URI of one in a bucket
     seed: NonNegativeInt = 0
     resume: Literal["auto", "never", "must"] = "auto"  # never: start anew, what is there is moved aside; must: refuse to start anew
 

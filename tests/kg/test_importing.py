@@ -2,9 +2,11 @@ import gzip
 
 import pytest
 
+from raykg.kg import mirror
 from raykg.kg.errors import ImportStopped, KgError
 from raykg.kg.graph import KnowledgeGraph
 from raykg.kg.importing import import_graph
+from tests.buckets import another_machine
 from tests.kg.imports import fmt, run, texts
 from tests.shared_data import shared
 
@@ -17,6 +19,25 @@ def test_too_many_bad_rows_stop_the_import_and_the_error_names_the_first_that_is
     with pytest.raises(ImportStopped, match=r"a\.tsv:3: .*max_bad_rows allows 1"):
         run(tmp_path, "a.tsv", "a\tr\tb\noops\noops\noops", max_bad_rows=1)
     assert not (tmp_path / "store" / "latest").exists() and not list((tmp_path / "store" / "tmp").iterdir())
+
+
+def test_an_import_into_a_bucket_is_found_on_another_machine(tmp_path, bucket_uri):
+    store = mirror.local(bucket_uri) / "graphs" / "mine"
+    (tmp_path / "a.tsv").write_text("a\tr\tb\nb\tr\tc\noops\n")
+    with pytest.raises(ImportStopped, match=r"see s3://raykg-\w+/runs/graphs/mine/bad-rows/.*\.jsonl\?"):
+        import_graph(store, [str(tmp_path / "a.tsv")])
+    graph, _ = import_graph(store, [str(tmp_path / "a.tsv")], max_bad_rows=1)
+    another_machine(bucket_uri)
+    found = KnowledgeGraph.open(store)
+    assert found.version == graph.version and texts(found) == {("a", "r", "b", None), ("b", "r", "c", None)}
+    assert KnowledgeGraph.open(store, graph.version).root == found.root
+    mirror.fetch(store / "bad-rows")
+    assert len(list((store / "bad-rows").iterdir())) == 2
+    grown, _ = import_graph(store, [str(tmp_path / "a.tsv")], parent=found, max_bad_rows=1, provenance="again")
+    another_machine(bucket_uri)
+    with pytest.raises(KgError, match="no version 'other' in this store"):
+        KnowledgeGraph.open(store, "other")
+    assert KnowledgeGraph.open(store).version == grown.version
 
 
 def test_literals_and_the_closed_vocabulary(tmp_path):

@@ -1,13 +1,14 @@
 import pytest
 
-from raykg.config.errors import RaykgError
+from raykg.config.errors import ConfigErrors, RaykgError
 from raykg.config.load import from_dict
+from raykg.kg.mirror import local
 from raykg.serve.paths import absolute, check_files
 from raykg.serve.serve_config import ServeConfig
 
 
 def config(**settings):
-    return from_dict(ServeConfig, {"models": {"m": "runs/m"}, **settings})
+    return from_dict(ServeConfig, {"models": {"m": "runs/m"}} | settings)
 
 
 def test_paths_mean_the_same_in_every_process(tmp_path, monkeypatch):
@@ -15,6 +16,14 @@ def test_paths_mean_the_same_in_every_process(tmp_path, monkeypatch):
     cfg = absolute(config(keys="k.json", graph={"storage": "s3://bucket/edits"}))
     assert (cfg.models["m"], cfg.keys, cfg.storage) == (str(tmp_path / "runs/m"), str(tmp_path / "k.json"), str(tmp_path / "serving"))
     assert cfg.graph.storage == "s3://bucket/edits" and cfg.passages is None
+
+
+def test_a_model_in_a_bucket_is_read_from_its_mirror(bucket_uri):
+    address, mark, query = bucket_uri.partition("?")
+    cfg = absolute(config(models={"m": f"{address}/m{mark}{query}"}))
+    assert cfg.models["m"] == str(local(bucket_uri) / "m") and absolute(cfg) == cfg
+    with pytest.raises(ConfigErrors, match=r"storage \('s3://bucket/x'\) must be a folder"):
+        config(storage="s3://bucket/x")
 
 
 @pytest.mark.parametrize("reference", ["hub:some/model", "wheel:x==1/y.gguf", "tiny:llama", "runs/other", "mine.gguf"])
