@@ -2,8 +2,10 @@
 
 import pytest
 
+from raykg.kg import mirror
 from raykg.tune.errors import TuneError
 from raykg.tune.journal import Journal
+from tests.buckets import another_machine
 
 
 def test_entries_come_back(tmp_path):
@@ -29,3 +31,12 @@ def test_a_broken_line_in_the_middle_is_named(tmp_path):
     (tmp_path / "journal.jsonl").write_text('{"kind": "one"}\n{"kind": \n{"kind": "three"}\n')
     with pytest.raises(TuneError, match=r"journal.jsonl:2: is not JSON .*run.resume=never"):
         Journal(tmp_path / "journal.jsonl")
+
+
+def test_a_journal_in_a_bucket_outlives_its_machine(bucket_uri):
+    path = mirror.local(bucket_uri) / "sweep" / "journal.jsonl"
+    entries = [{"kind": "trial", "trial": number} for number in range(5)]
+    for entry in entries:
+        Journal(path).write(entry)  # each by a driver that lives on another machine
+        another_machine(bucket_uri)
+    assert Journal(path).entries == entries
