@@ -158,6 +158,20 @@ def keep(path: Path, without: Sequence[str] = ()) -> None:
                 os.utime(file, ns=(info.mtime_ns, info.mtime_ns))
 
 
+def follow(path: Path) -> None:
+    """Bring a file that grows here, if it is longer there: a process of this machine that appends to it is not disturbed.
+
+    Raises:
+        OSError: the bucket does not answer.
+    """
+    place = _place(path)
+    if place is None:
+        return
+    info = place.filesystem.get_file_info(place.remote)
+    if info.is_file and info.size > (path.stat().st_size if path.exists() else -1):
+        fetch(path)
+
+
 def drop(path: Path) -> None:
     """Delete a file or a folder of the bucket; what says that it is whole goes first. What is on this machine stays.
 

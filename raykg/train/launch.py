@@ -29,7 +29,7 @@ from pathlib import Path
 from typing import Any
 
 from raykg.config.errors import RaykgError
-from raykg.kg.mirror import fetch, keep
+from raykg.kg import mirror
 from raykg.kg.store import write_atomically
 from raykg.train.beside import run_beside
 from raykg.train.errors import TrainError
@@ -203,13 +203,13 @@ def _fit_once(config: dict[str, Any], resources: ResourcesConfig, folder: Path, 
     def read_on() -> None:
         nonlocal looked
         if time.monotonic() - looked > _LOOK:
-            fetch(folder / "metrics.jsonl")
+            mirror.follow(folder / "metrics.jsonl")
             looked = time.monotonic()
         for record in next(reader):
             on_record(record)
 
     error = run_beside(lambda: _trainer(config, resources, folder, name).fit(), "ray-train", _POLL, read_on)
-    fetch(folder, without=["checkpoints"])
+    mirror.fetch(folder, without=["checkpoints", "driver.log"])
     read_on()
     return error
 
@@ -280,7 +280,7 @@ def _worker(config: dict[str, Any]) -> None:
     finally:
         sys.stdout.flush()
         sys.stderr.flush()
-        keep(folder / "logs")
+        mirror.keep(folder / "logs")
 
 
 def _note_places(folder: Path, attempt: str) -> None:

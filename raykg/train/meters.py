@@ -92,6 +92,7 @@ class MetricsFile:
         folder.mkdir(parents=True, exist_ok=True)
         self._path = folder / "metrics.jsonl"
         self._cut(start_step)
+        keep(self._path)  # at once: whoever reads along would take what was cut off for more
         self._stream = self._path.open("a", encoding="utf-8")
         self._kept = time.monotonic()
         self._board: Any = None
