@@ -14,6 +14,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from raykg.kg import mirror
+from raykg.kg.transfer import MIRRORS
 
 
 @contextmanager
@@ -32,7 +33,7 @@ def bucket_server() -> Iterator[str]:
     finally:
         server.kill()
         server.wait()
-        for left in (Path(tempfile.gettempdir()) / "raykg-mirrors").glob(f"*{bucket}*"):
+        for left in (Path(tempfile.gettempdir()) / MIRRORS).glob(f"*{bucket}*"):
             shutil.rmtree(left, ignore_errors=True)
 
 

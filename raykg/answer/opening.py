@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from raykg.answer.question import AnswerError
-from raykg.kg.mirror import exists, fetch
+from raykg.kg.mirror import exists, fetch, shown
 
 if TYPE_CHECKING:
     from raykg.answer.engine_config import EngineConfig
@@ -182,8 +182,14 @@ def open_saved(run: Path) -> SavedModel:
     """
     from raykg.models.saved import DESCRIPTION, SavedModel
 
-    fetch(run / "model" if exists(run / "model") else run)
-    fetch(run / "config.yaml")
+    try:
+        fetch(run / "config.yaml")
+        if exists(run / "model"):
+            fetch(run / "model")
+        elif exists(run / DESCRIPTION):
+            fetch(run)
+    except OSError as error:
+        raise AnswerError(f"run {shown(run)}: its storage does not answer ({error}): try again, or look at the rights to it") from error
     if not run.is_dir():
         near = sorted(path.parent.name for path in run.parent.glob("*/config.yaml")) if run.parent.is_dir() else []
         known = f" (runs in {run.parent}: {', '.join(near)})" if near else ""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping, Sequence
 from functools import partial
 from pathlib import Path
@@ -51,9 +52,7 @@ def command(
     base: Annotated[bool, typer.Option("--base", help="With --strategy: the model before fine-tuning, asked with five examples.")] = False,
     processes: Annotated[
         int | None,
-        typer.Option(
-            help="Processes of one thread each; by default one per core, or CPU of its cluster.", min=1, show_default=False
-        ),
+        typer.Option(help="Processes of one thread each; by default one per core, or CPU of its cluster.", min=1, show_default=False),
     ] = None,
     device: Annotated[str, typer.Option(help="A torch device; on cuda one process is best.")] = "cpu",
     endpoint: Endpoint = None,
@@ -284,7 +283,7 @@ def _from_file(path: Path, saved: SavedModel, logs: Path) -> Any:  # noqa: ANN40
     from raykg.config.choice import chosen
     from raykg.data.questions import empty_questions
 
-    start_ray(_CPUS, logs)
+    start_ray(max(_CPUS, os.cpu_count() or 1), logs)  # the Ray that questions are dealt over later
     source = chosen("raykg.data.sources", "file", path=str(path))
     dataset = source.method()(source.config).dataset(Path(saved.graph["store"]), saved.graph["version"], 0)
     return pa.concat_tables([empty_questions(), *dataset.iter_batches(batch_size=None, batch_format="pyarrow")])

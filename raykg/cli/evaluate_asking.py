@@ -54,7 +54,7 @@ def _dealt(
     start_ray(tasks, logs)
     from ray.util.queue import Queue
 
-    queue = Queue(actor_options={"num_cpus": 0})  # type: ignore[no-untyped-call]
+    queue = Queue(actor_options={"num_cpus": 0})
 
     def look() -> None:
         for task, job, done in _told(queue):
@@ -99,7 +99,7 @@ def open_contender(which: str, run: Path, batch: int, device: str, engine: Engin
 def share_task(arguments: Mapping[str, Any]) -> list[Evaluation]:
     """Ask a share as a task of Ray, and tell how far it is; what was asked is brought to a bucket that the run is in."""
     from raykg.cli.quiet import quiet_libraries
-    from raykg.kg.mirror import fetch, keep
+    from raykg.kg.mirror import best_effort, fetch, keep
 
     quiet_libraries()
     settings, part, queue = arguments["settings"], arguments["part"], arguments["queue"]
@@ -108,7 +108,8 @@ def share_task(arguments: Mapping[str, Any]) -> list[Evaluation]:
     try:
         return share(settings, arguments["jobs"], part, lambda job, done: queue.put((part[0], job, done)))
     finally:
-        keep(kept)
+        with best_effort():
+            keep(kept)
 
 
 def _told(queue: Any) -> Iterator[tuple[int, int, int]]:  # noqa: ANN401 - Ray is untyped

@@ -27,13 +27,13 @@ def command(
         python -c "from transformers import pipeline; print(pipeline('text-generation', 'smollm2-movies')('who directed Alien? =>'))"
     """
     from raykg.cli.quiet import quiet_libraries
-    from raykg.kg.mirror import fetch
+    from raykg.kg.mirror import exists, fetch
     from raykg.models.saved import SavedModel, SavedModelError, export_adapter, export_merged
 
     quiet_libraries()
     if adapter is None and merged is None:
         raise SavedModelError("export: nothing to write: give --adapter FOLDER, --merged FOLDER or both")
-    fetch(run)
+    fetch(run / "model" if exists(run / "model") else run)
     saved = SavedModel.open(run)
     if adapter is not None:
         export_adapter(saved, adapter)

@@ -8,11 +8,13 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from raykg.cli.place import place
+
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
 Storage = Annotated[str, typer.Argument(help="Folder or URI of the live graph's log, as in `graph.storage`.", show_default=False)]
-Store = Annotated[Path, typer.Option(help="Folder of the graph's versions.", show_default=False)]
+Store = Annotated[Path, typer.Option(parser=place, help="Folder of the graph's versions, or its URI.", show_default=False)]
 
 
 def log(

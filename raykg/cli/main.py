@@ -113,7 +113,9 @@ def _run(name: str, arguments: list[str], debug: bool) -> int:
     except RaykgError as error:
         if debug:
             raise
-        _fail(_message(error))
+        from raykg.kg.mirror import worded
+
+        _fail(worded(_message(error)))
     except Exception as error:
         code = _framework_exit(error)
         if code is None:

@@ -67,6 +67,8 @@ class CourseRun:
         """Open what a course is made of."""
         self.cfg: ContinualConfig = from_dict(ContinualConfig, arguments["config"])
         self.folder, self.seed, self.ranks = Path(arguments["folder"]), int(arguments["seed"]), ranks
+        for needed in ("stream", "features"):
+            mirror.fetch(Path(arguments[needed]))
         self._chosen = chosen = self.cfg.strategies[arguments["strategy"]]
         self.labels = Labels(self._stream(Path(arguments["stream"])))
         self._model_config = model = chosen.method().model(chosen.config, self.cfg.modality(arguments.get("modality")))
@@ -92,6 +94,7 @@ class CourseRun:
             counts = np.array(self.results[-1]["counts"])
             tested = {"micro F1": micro_f1(counts), "macro F1": macro_f1(counts)}
             write_learnt(self.folder / "model", self.model.eval(), self.course, self._model_config, self._chosen, tested)
+            mirror.keep(self.folder / "model")
         self.ranks.barrier()
         return self.results
 
@@ -138,6 +141,7 @@ class CourseRun:
         self._save(task)
         if self.ranks.first:
             for folder in (*checkpoint.listed(after), *checkpoint.listed(learning)):
+                mirror.drop(folder)
                 shutil.rmtree(folder)
         self.ranks.barrier()
 
@@ -150,7 +154,8 @@ class CourseRun:
         work.model().train()
         train_task(work, self.cfg.engine, plan, folder / "log", self.ranks, tensorboard=False)
         self.model = self._fresh()  # plain weights, whatever the engine had made of the model
-        load_weights(self.model, checkpoint.folder_of(folder, steps) / "export" / WEIGHTS)
+        mirror.fetch(saved := checkpoint.folder_of(folder, steps))
+        load_weights(self.model, saved / "export" / WEIGHTS)
         self.model.eval()
         return steps
 

@@ -27,7 +27,7 @@ from raykg.config.schema import Chosen
 from raykg.continual.continual_config import ContinualConfig
 from raykg.eval.courses import Comparison
 from raykg.eval.forgetting import Course
-from raykg.kg.mirror import local
+from raykg.kg.mirror import best_effort, local, stands_for_a_bucket
 from raykg.kg.store import sha256, write_atomically
 from raykg.models.dual_stream_config import Modality
 from raykg.train import checkpoint, launch
@@ -84,7 +84,7 @@ class ContinualStudy:
 
     Abilities: the same with the text, the picture, or another post's picture; courses beside each other, a process of one thread each, or
     each course under Ray Train, on many workers, with the engines torch and deepspeed; every stage, task and step resumable.
-    Storage is a folder that every node sees, or a bucket; courses of several workers in a bucket need the posts' features on each node.
+    Storage is a folder that every node sees, or a bucket on one node.
 
     Raises:
         StageChanged: a run of this name has other settings, or a file that it was made from has changed.
@@ -105,10 +105,22 @@ class ContinualStudy:
     def run(self) -> Outcome:
         """Do the whole job, or what is left of it."""
         launch.start_ray(self._machine(), self.folder / "logs")
+        self._refuse_a_bucket_of_several_nodes()
         stream = self.setup_stream()
         features = self.setup_features(stream)
         self.learn(stream)
         return self.report(stream, features)
+
+    def _refuse_a_bucket_of_several_nodes(self) -> None:
+        """Refuse what would fail later: whichever node computes features maps one file of all of them."""
+        import ray
+
+        nodes = sum(bool(node["Alive"]) for node in ray.nodes())  # type: ignore[no-untyped-call]
+        if stands_for_a_bucket(self.folder.path) and nodes > 1:
+            raise TrainError(
+                f"run.storage ({self.cfg.run.storage}): posts are learnt from a bucket on one node, and Ray has {nodes}: "
+                "name a folder that all of them see, or leave resources.address out"
+            )
 
     def setup_stream(self) -> Done:
         """Read the posts and deal them to tasks."""
@@ -187,6 +199,7 @@ class ContinualStudy:
         write_atomically(self.folder / "report.md", text)
         write_atomically(self.folder / "results.json", json.dumps(comparison.to_dict(), indent=1) + "\n")
         models = {entry.title: self._place(entry, self.cfg.seeds[0]) / "model" for entry in self.entries}
+        self.folder.keep()
         return Outcome(self.folder.path, comparison, self.folder / "report.md", models)
 
     def _least(self, labels: Labels) -> str:
@@ -267,10 +280,10 @@ def results(folder: Path) -> list[Done]:
     Raises:
         TrainError: it has left nothing.
     """
-    found = checkpoint.listed(folder / "tasks")
-    if not found:
+    found = checkpoint.newest(folder / "tasks")
+    if found is None:
         raise TrainError(f"{folder}: the course has left no task: run the same command again")
-    told: list[Done] = json.loads((found[-1] / "engine" / "state.json").read_text(encoding="utf-8"))["results"]
+    told: list[Done] = json.loads((found[0] / "engine" / "state.json").read_text(encoding="utf-8"))["results"]
     return told
 
 
@@ -323,6 +336,8 @@ def _course(groups: list[list[int]], told: list[Done]) -> Course:
 
 def _done(folder: Path) -> int:
     """Return how many tasks of a course are done."""
+    with best_effort():
+        checkpoint.settle(folder / "tasks")
     found = checkpoint.listed(folder / "tasks")
     return int(found[-1].name.rpartition("-")[2]) if found else 0
 

@@ -32,6 +32,7 @@ from raykg.data.packing import cut, pack
 from raykg.data.prompts import plan_prompt, read_prompt
 from raykg.data.targets import TargetsConfig
 from raykg.data.tokenise import PLAN, READ, Examples, Tokeniser, choose_targets, micro_batch, split_by_length
+from raykg.kg import mirror
 from raykg.kg.graph import KnowledgeGraph
 
 if TYPE_CHECKING:
@@ -355,6 +356,7 @@ def _read_row(block: pa.Table, row: int) -> tuple[int, Slice]:
 
 @lru_cache(maxsize=4)
 def _tokeniser(folder: str) -> Tokeniser:
+    mirror.fetch(Path(folder))  # on whatever node this task runs
     return Tokeniser(folder)
 
 

@@ -102,7 +102,7 @@ def import_graph(
             raise KgError(f"{sources[0]}: no triple in {len(files)} file(s), {intake.read:,} rows read; check the format and its delimiter")
         about = {"sources": [file.name for file in files], "read": intake.read, "bad": dict(letters.counts)}
         graph = builder.finish(about)
-    mirror.keep(Path(store))
+    mirror.keep(Path(store), without=["tmp"])
     summary = ImportSummary(
         version=graph.version,
         read=intake.read,

@@ -1,6 +1,6 @@
 """Storage in a bucket: a folder of this machine stands for it, and what is in one is brought to the other by name.
 
-    folder = local("s3://bucket/runs")     # <temporary folder>/raykg-mirrors/s3_3a_2f_2fbucket/runs; "runs" is itself
+    folder = local("s3://bucket/runs")     # <temporary folder>/raykg-mirrors-1000/s3_3a_2f_2fbucket/runs; "runs" is itself
     fetch(folder / "first" / "questions")  # what the bucket has there is here now
     keep(folder / "first" / "report.md")   # what is here is in the bucket now
     drop(folder / "first" / "model")       # it is in the bucket no more
@@ -10,56 +10,49 @@ says by itself, in any process on any node, what it stands for; for an ordinary 
 kind it has. Files that say that others are whole (a manifest, `latest`, the mark of a stage) go last, both ways, so that a transfer
 that is killed leaves something that is taken for unfinished.
 
-A file is the same on both sides if its length and its time of change are; the time is the bucket's. One command at a time owns a run's
-folder; nothing here joins what two have written.
+What each side was like when a file was last brought over is noted in `.synced`, so no clock is compared with another one: a file is brought
+to the bucket if it has changed here since, and from there if it has changed there and not here. One command at a time owns a run's folder;
+nothing here joins what two have written.
 """
 
 from __future__ import annotations
 
-import os
+import logging
 import re
 import tempfile
-import uuid
-from collections.abc import Callable, Iterable, Sequence
-from concurrent.futures import ThreadPoolExecutor
-from contextlib import suppress
-from dataclasses import dataclass
-from fnmatch import fnmatch
-from functools import lru_cache
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING
 
 from raykg.kg.errors import KgError
+from raykg.kg.transfer import (
+    MIRRORS,
+    Replaced,
+    changed_here,
+    copy_within,
+    decoded,
+    download,
+    encoded,
+    files_of,
+    listed,
+    news,
+    note,
+    one_at_a_time,
+    open_bucket,
+    place_of,
+    sealed_last,
+    split,
+    status_of,
+    upload,
+)
 
 if TYPE_CHECKING:
-    from pyarrow.fs import FileInfo, FileSystem
+    from pyarrow.fs import FileSystem
 
-Item = TypeVar("Item")
-
-_MIRRORS = "raykg-mirrors"
-_FETCHING = ".fetching-"
-_LOCK = ".lock"
-_SEALS = {"manifest.json", "latest", "settings.json", "model.json"}
-_SEALING_FOLDERS = {"stages", "imports"}
-_TRANSFERS = 8  # at a time; they wait for the network
-
-
-@dataclass(frozen=True, slots=True)
-class _Place:
-    """A path of a mirror, and what it stands for."""
-
-    filesystem: FileSystem
-    mirror: Path
-    path: Path
-    remote: str
-
-    def here(self, remote: str) -> Path:
-        """Return where a file of the bucket lies on this machine."""
-        return self.path / remote[len(self.remote) :].lstrip("/") if remote != self.remote else self.path
-
-    def there(self, path: Path) -> str:
-        """Return where a file of this machine lies in the bucket."""
-        return "/".join([self.remote, *path.relative_to(self.path).parts])
+_log = logging.getLogger(__name__)
+_IN_TEXT = re.compile(r"[^\s'\"(]*/raykg-mirrors-\d+/([A-Za-z0-9._-]+)")
+_ATTEMPTS = 3  # at a file that is replaced in the bucket while it is on its way
 
 
 def local(storage: str | Path) -> Path:
@@ -79,10 +72,10 @@ def local(storage: str | Path) -> Path:
     bucket, _, folder = rest.partition("/")
     if scheme == "file":
         return Path("/", folder)
-    mirror = Path(tempfile.gettempdir()).absolute() / _MIRRORS / _encoded(f"{scheme}://{bucket}{mark}{query}")
+    mirror = Path(tempfile.gettempdir()).absolute() / MIRRORS / encoded(f"{scheme}://{bucket}{mark}{query}")
     path = mirror.joinpath(*(part for part in folder.split("/") if part))
     try:
-        filesystem, root = _open(_decoded(mirror.name))
+        filesystem, root = open_bucket(decoded(mirror.name))
         if filesystem.get_file_info(root).type == FileType.NotFound:
             raise FileNotFoundError(f"there is no bucket {bucket!r}")
     except (pa.ArrowException, ValueError, OSError) as error:
@@ -96,7 +89,7 @@ def local(storage: str | Path) -> Path:
 
 def shown(path: Path) -> str:
     """Return a path as its storage's user would write it: of a mirror, the URI."""
-    found = _split(path)
+    found = split(path)
     if found is None:
         return str(path)
     mirror, uri = found
@@ -120,15 +113,18 @@ def fetch(path: Path, only: str = "*", without: Sequence[str] = ()) -> None:
     Raises:
         OSError: the bucket does not answer.
     """
-    place = _place(path)
-    if place is None:
+    place = place_of(path)
+    if place is None or not news(place, only, {*without}):
         return
-    found = [info for info in _listed(place) if _asked(info.path[len(place.remote) + 1 :], only, {*without})]
-    if not any(_newer(info, place.here(info.path)) for info in found):
-        return
-    with _one_at_a_time(place.mirror):
-        late = [info for info in found if _newer(info, place.here(info.path))]  # what another process has not brought meanwhile
-        _sealed_last(late, lambda info: place.here(info.path), lambda info: _download(place, info))
+    with one_at_a_time(place.mirror):
+        for attempt in range(_ATTEMPTS):
+            late = news(place, only, {*without})  # without what another process has brought meanwhile
+            try:
+                sealed_last(late, lambda info: place.here(info.path), lambda info: download(place, info))
+                return
+            except Replaced:
+                if attempt == _ATTEMPTS - 1:
+                    raise
 
 
 def keep(path: Path, without: Sequence[str] = ()) -> None:
@@ -141,21 +137,17 @@ def keep(path: Path, without: Sequence[str] = ()) -> None:
     Raises:
         OSError: the bucket does not answer, or refuses.
     """
-    place = _place(path)
+    place = place_of(path)
     if place is None:
         return
-    there = {info.path: info for info in _listed(place)}
-    changed = [file for file in _files(path, {*without}) if not _same(there.get(place.there(file)), file)]
-    before = {file: file.stat() for file in changed if file.exists()}
-    _sealed_last(list(before), lambda file: file, lambda file: _upload(place, file))
-    if not before:
-        return
-    for info in _listed(place):
-        file = place.here(info.path)
-        if file in before and file.exists():
-            now, then = file.stat(), before[file]
-            if (now.st_size, now.st_mtime_ns) == (then.st_size, then.st_mtime_ns) and now.st_size == info.size:
-                os.utime(file, ns=(info.mtime_ns, info.mtime_ns))
+    remote = {info.path for info in listed(place)}
+    changed = [file for file in files_of(path, {*without}) if place.there(file) not in remote or changed_here(place, file)]
+    before = {file: status for file in changed if (status := status_of(file)) is not None}
+    sealed_last(list(before), lambda file: file, lambda file: upload(place, file))
+    if before:
+        for info in listed(place):
+            if (status := before.get(place.here(info.path))) is not None and status[0] == info.size:
+                note(place, place.here(info.path), status, info)
 
 
 def follow(path: Path) -> None:
@@ -164,12 +156,32 @@ def follow(path: Path) -> None:
     Raises:
         OSError: the bucket does not answer.
     """
-    place = _place(path)
+    place = place_of(path)
     if place is None:
         return
     info = place.filesystem.get_file_info(place.remote)
     if info.is_file and info.size > (path.stat().st_size if path.exists() else -1):
         fetch(path)
+
+
+@contextmanager
+def best_effort() -> Iterator[None]:
+    """Log what a bucket refuses instead of raising it: for what is tried again soon, or goes along with an error that matters more."""
+    try:
+        yield
+    except OSError as error:
+        _log.warning("storage: %s", error)
+
+
+def listing(path: Path) -> set[str]:
+    """Return the files that the bucket has below a folder, as paths in it; of an ordinary folder none."""
+    place = place_of(path)
+    return set() if place is None else {info.path[len(place.remote) + 1 :] for info in listed(place)}
+
+
+def worded(text: str) -> str:
+    """Return a text in which paths of mirrors are written as URIs; a URI's query is left out."""
+    return _IN_TEXT.sub(lambda found: decoded(found[1]).partition("?")[0], text)
 
 
 def drop(path: Path) -> None:
@@ -178,7 +190,7 @@ def drop(path: Path) -> None:
     Raises:
         OSError: the bucket does not answer, or refuses.
     """
-    place = _place(path)
+    place = place_of(path)
     if place is None:
         return
     info = place.filesystem.get_file_info(place.remote)
@@ -197,13 +209,13 @@ def rename(path: Path, target: Path) -> None:
     Raises:
         OSError: the bucket does not answer, or refuses.
     """
-    place, other = _place(path), _place(target)
+    place, other = place_of(path), place_of(target)
     if place is not None and other is not None:
-        infos = _listed(place)
-        _sealed_last(
+        infos = listed(place)
+        sealed_last(
             infos,
             lambda info: place.here(info.path),
-            lambda info: _copy(place.filesystem, info.path, place.filesystem, other.remote + info.path[len(place.remote) :]),
+            lambda info: copy_within(place.filesystem, info, other.remote + info.path[len(place.remote) :]),
         )
         drop(path)
     if path.exists():
@@ -214,7 +226,7 @@ def children(path: Path) -> list[str]:
     """Return the names of what a folder has in the bucket; of an ordinary folder none."""
     from pyarrow import fs
 
-    place = _place(path)
+    place = place_of(path)
     if place is None:
         return []
     return sorted(info.base_name for info in place.filesystem.get_file_info(fs.FileSelector(place.remote, allow_not_found=True)))
@@ -222,146 +234,18 @@ def children(path: Path) -> list[str]:
 
 def there(path: Path) -> tuple[FileSystem, str] | None:
     """Return file system and path of what a path stands for, for libraries that write there themselves; None for an ordinary one."""
-    place = _place(path)
+    place = place_of(path)
     return None if place is None else (place.filesystem, place.remote)
 
 
 def stands_for_a_bucket(path: Path) -> bool:
     """Tell whether a path is of a mirror."""
-    return _split(path) is not None
+    return split(path) is not None
 
 
 def exists(path: Path) -> bool:
     """Tell whether there is such a file or folder, here or in the bucket that it stands for."""
     if path.exists():
         return True
-    place = _place(path)
-    return place is not None and bool(_listed(place))
-
-
-def _split(path: Path) -> tuple[Path, str] | None:
-    """Return the mirror that a path is in and the URI that the mirror stands for."""
-    parts = path.parts
-    if _MIRRORS not in parts or (at := parts.index(_MIRRORS)) + 1 == len(parts):
-        return None
-    return Path(*parts[: at + 2]), _decoded(parts[at + 1])
-
-
-def _place(path: Path) -> _Place | None:
-    found = _split(path)
-    if found is None:
-        return None
-    mirror, uri = found
-    filesystem, root = _open(uri)
-    return _Place(filesystem, mirror, path, "/".join([root.rstrip("/"), *path.relative_to(mirror).parts]))
-
-
-@lru_cache(maxsize=8)
-def _open(uri: str) -> tuple[FileSystem, str]:
-    from pyarrow import fs
-
-    filesystem, root = fs.FileSystem.from_uri(uri)
-    return filesystem, root
-
-
-def _encoded(uri: str) -> str:
-    """Return a URI as a file name, of which everything can be read back."""
-    return "".join(chr(byte) if re.match(rb"[A-Za-z0-9.-]", bytes([byte])) else f"_{byte:02x}" for byte in uri.encode())
-
-
-def _decoded(name: str) -> str:
-    pieces = re.sub(r"_([0-9a-f]{2})", lambda found: chr(int(found[1], 16)), name)
-    return pieces.encode("latin-1").decode()
-
-
-def _listed(place: _Place) -> list[FileInfo]:
-    """Return the files of the bucket at a place, one or all of a folder."""
-    from pyarrow import fs
-
-    info = place.filesystem.get_file_info(place.remote)
-    if info.is_file:
-        return [info]
-    found = place.filesystem.get_file_info(fs.FileSelector(place.remote, recursive=True, allow_not_found=True))
-    return [info for info in found if info.is_file]
-
-
-def _files(path: Path, without: set[str]) -> Iterable[Path]:
-    """Return the files of a folder, or the file, without what is being written."""
-    if path.is_file():
-        return [path]
-    found = []
-    for folder, folders, names in os.walk(path):
-        folders[:] = [name for name in folders if name not in without and not name.endswith(".partial")]
-        found += [Path(folder) / name for name in names if name not in without and not name.startswith(_FETCHING) and name != _LOCK]
-    return sorted(found)
-
-
-def _same(info: FileInfo | None, file: Path) -> bool:
-    if info is None:
-        return False
-    status = file.stat()
-    return bool(status.st_size == info.size and status.st_mtime_ns == info.mtime_ns)
-
-
-def _asked(name: str, only: str, without: set[str]) -> bool:
-    return not name or (fnmatch(name, only) and without.isdisjoint(name.split("/")))
-
-
-def _newer(info: FileInfo, file: Path) -> bool:
-    """Tell whether the bucket's file is not here, or has changed since it was."""
-    try:
-        status = file.stat()
-    except FileNotFoundError:
-        return True
-    return bool(info.mtime_ns > status.st_mtime_ns)
-
-
-def _sealed_last(items: Iterable[Item], path: Callable[[Item], Path], transfer: Callable[[Item], None]) -> None:
-    """Transfer several at a time; what says that the others are whole, when they are."""
-    phases: tuple[list[Item], list[Item]] = ([], [])
-    for item in items:
-        file = path(item)
-        phases[file.name in _SEALS or file.parent.name in _SEALING_FOLDERS].append(item)
-    with ThreadPoolExecutor(_TRANSFERS) as pool:
-        for phase in phases:
-            list(pool.map(transfer, phase))
-
-
-def _download(place: _Place, info: FileInfo) -> None:
-    from pyarrow import fs
-
-    file = place.here(info.path)
-    file.parent.mkdir(parents=True, exist_ok=True)
-    scratch = file.with_name(f"{_FETCHING}{uuid.uuid4().hex}")
-    try:
-        _copy(place.filesystem, info.path, fs.LocalFileSystem(), str(scratch))
-        if (size := scratch.stat().st_size) != info.size:
-            raise OSError(f"{info.path}: {size:,} bytes have arrived of {info.size:,}")
-        os.utime(scratch, ns=(info.mtime_ns, info.mtime_ns))
-        scratch.replace(file)
-    finally:
-        scratch.unlink(missing_ok=True)
-
-
-def _upload(place: _Place, file: Path) -> None:
-    from pyarrow import fs
-
-    target = place.there(file)
-    if place.filesystem.type_name not in ("s3", "gcs", "abfs"):  # which make folders of names by themselves
-        place.filesystem.create_dir(target.rpartition("/")[0], recursive=True)
-    with suppress(FileNotFoundError):  # deleted since it was listed
-        _copy(fs.LocalFileSystem(), str(file), place.filesystem, target)
-
-
-def _copy(source: FileSystem, path: str, other: FileSystem, target: str) -> None:
-    from pyarrow import fs
-
-    fs.copy_files(path, target, source_filesystem=source, destination_filesystem=other, use_threads=False)
-
-
-def _one_at_a_time(mirror: Path) -> Any:  # noqa: ANN401 - filelock makes its class when it is called
-    """Return a lock of this machine's processes: several workers fetch the same files."""
-    from filelock import FileLock
-
-    mirror.mkdir(parents=True, exist_ok=True)
-    return FileLock(mirror / _LOCK)
+    place = place_of(path)
+    return place is not None and bool(listed(place))

@@ -85,8 +85,8 @@ def open_graph(cfg: GraphConfig, storage: Path) -> KnowledgeGraph:
 def _whole(cfg: GraphConfig, store: Path) -> KnowledgeGraph:
     from raykg.kg.graph import KnowledgeGraph
 
-    if not cfg.source.startswith(_BUILTIN) and _is_store(Path(cfg.source)):
-        return KnowledgeGraph.open(cfg.source, cfg.version)
+    if (found := _store_at(cfg.source)) is not None:
+        return KnowledgeGraph.open(found, cfg.version)
     if cfg.version != "latest":
         return KnowledgeGraph.open(store, cfg.version)
     note = store / "imports" / f"{_fingerprint(cfg)}.json"
@@ -94,7 +94,7 @@ def _whole(cfg: GraphConfig, store: Path) -> KnowledgeGraph:
         return graph
     graph = _build(cfg, store)
     _write_note(note, graph.version, cfg)
-    mirror.keep(store)
+    mirror.keep(store, without=["tmp"])
     return graph
 
 
@@ -105,7 +105,7 @@ def file_hashes(cfg: GraphConfig) -> dict[str, str]:
     """
     from raykg.kg.files import expand
 
-    if cfg.source.startswith(_BUILTIN) or cfg.version != "latest" or _is_store(Path(cfg.source)):
+    if cfg.source.startswith(_BUILTIN) or cfg.version != "latest" or _store_at(cfg.source) is not None:
         return {}
     found: dict[str, str] = {}
     for source in filter(None, (cfg.source, cfg.entities, cfg.closed_vocabulary)):
@@ -154,8 +154,17 @@ def _builtin(source: str) -> object:
     return importlib.import_module(f"raykg.kg.builtin.{name}")
 
 
-def _is_store(path: Path) -> bool:
-    return (path / "latest").is_file() or (path / "manifest.json").is_file()
+def _store_at(source: str) -> Path | None:
+    """Return the folder of a store, or of one of its versions, if a source is that: here, or in a bucket."""
+    if source.startswith(_BUILTIN) or source.startswith(("http://", "https://", "ftp://")):
+        return None
+    try:
+        path = mirror.local(source)
+    except KgError:  # a file system that pyarrow does not know; another one may read files there
+        return None
+    mirror.fetch(path / "latest")
+    mirror.fetch(path / "manifest.json")
+    return path if (path / "latest").is_file() or (path / "manifest.json").is_file() else None
 
 
 def _fingerprint(cfg: GraphConfig) -> str:

@@ -13,11 +13,12 @@ import shutil
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from pathlib import Path
 from statistics import median
 
 from raykg.config.show import to_yaml
 from raykg.kg.graph import KnowledgeGraph
-from raykg.kg.mirror import local
+from raykg.kg.mirror import drop, local
 from raykg.train.errors import TrainError
 from raykg.train.finetune import Finetune
 from raykg.train.finetune_config import FinetuneConfig
@@ -74,7 +75,7 @@ def calibrate(cfg: FinetuneConfig, steps: int, listener: Listener) -> Calibratio
     train = replace(cfg.train, evaluate_rows=0, checkpoint_every=1_000_000, log_every=1)
     short = replace(cfg, run=run, train=train)
     with held(folder):
-        shutil.rmtree(folder, ignore_errors=True)  # of a calibration that was broken off
+        _remove(folder)  # of a calibration that was broken off
         job = Finetune(short, listener, to_yaml(short))
         told = job.prepare()
         began = time.time()
@@ -92,8 +93,13 @@ def calibrate(cfg: FinetuneConfig, steps: int, listener: Listener) -> Calibratio
         tokens=tokens / max(rows, 1), tokens_per_second=tokens / len(counted) / max(seconds, 1e-9),
         memory=max(record["memory_bytes"] for record in records), graph=_size(told["inputs"]),
     )  # fmt: skip
-    shutil.rmtree(folder, ignore_errors=True)
+    _remove(folder)
     return found
+
+
+def _remove(folder: Path) -> None:
+    drop(folder)
+    shutil.rmtree(folder, ignore_errors=True)
 
 
 def _size(inputs: Mapping[str, str]) -> int:

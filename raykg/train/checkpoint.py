@@ -19,8 +19,9 @@ import logging
 import math
 import os
 import shutil
-import socket
+import uuid
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -36,6 +37,7 @@ if TYPE_CHECKING:
 _log = logging.getLogger(__name__)
 _MANIFEST = "manifest.json"
 _PARTIAL = ".partial"
+_TOKEN = ".machine"
 FORMAT = 1
 
 
@@ -79,11 +81,25 @@ def begin_together(root: Path, step: int, ranks: Ranks) -> Path:
 
 
 def _leads(root: Path, ranks: Ranks) -> bool:
-    """Tell whether this is the first worker of those that see the same folder; every worker calls this."""
+    """Tell whether this is the first worker of those that see the same folder, which for a bucket's mirror is those of its machine.
+
+    Every worker calls this.
+    """
+    if not mirror.stands_for_a_bucket(root):
+        return ranks.first
+    seen = _token(root)
+    return bool(ranks.gather(seen).index(seen) == ranks.rank)
+
+
+def _token(root: Path) -> str:
+    """Return a word that only those read who see this folder, whatever their machines are called."""
     root.mkdir(parents=True, exist_ok=True)
-    status = root.stat()
-    machine = [socket.gethostname(), status.st_dev, status.st_ino]
-    return bool(ranks.gather(machine).index(machine) == ranks.rank)
+    mine = root / f".{uuid.uuid4().hex}"
+    mine.write_text(mine.name, encoding="utf-8")
+    with suppress(FileExistsError):
+        os.link(mine, root / _TOKEN)
+    mine.unlink()
+    return (root / _TOKEN).read_text(encoding="utf-8")
 
 
 def commit(root: Path, position: Position) -> Path:
@@ -174,8 +190,19 @@ def read(folder: Path) -> Position:
 
 def newest(root: Path) -> tuple[Path, Position] | None:
     """Return the newest checkpoint that is whole, or None; broken ones are named in a warning."""
-    mirror.fetch(root, "*/" + _MANIFEST)
+    settle(root)
     return _first_whole(listed(root)[::-1], "the checkpoint before it")
+
+
+def settle(root: Path) -> None:
+    """Let this machine know of the checkpoints that a bucket has, and of no others: what an earlier run or a cut upload left here goes."""
+    if not mirror.stands_for_a_bucket(root):
+        return
+    there = {name.split("/")[0] for name in mirror.listing(root) if name.endswith(f"/{_MANIFEST}")}
+    for folder in listed(root):
+        if folder.name not in there:
+            shutil.rmtree(folder, ignore_errors=True)
+    mirror.fetch(root, f"*/{_MANIFEST}")
 
 
 def listed(root: Path) -> list[Path]:
@@ -195,7 +222,7 @@ def best(root: Path, rows: int | None = None) -> tuple[Path, Position] | None:
             equals: a few rows more or less are luck, and the later checkpoint has learnt more (the one-standard-error rule of Breiman et
             al., Classification and Regression Trees, 1984, section 3.4.3).
     """
-    mirror.fetch(root, "*/" + _MANIFEST)
+    settle(root)
     return _first_whole(_ranked(root, rows), "the next best checkpoint")
 
 

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from raykg.config.load import from_dict, to_dict
-from raykg.kg.mirror import exists, fetch, keep, local
+from raykg.kg.mirror import best_effort, exists, fetch, keep, local
 from raykg.kg.store import write_atomically
 from raykg.train import launch
 from raykg.train.errors import StageChanged, TrainError
@@ -197,7 +197,7 @@ class Finetune:
             start: another run's checkpoint to begin with, where this run has none yet.
         """
         arguments, folder = self.leg(share, start)
-        if not exists(folder):
+        if not exists(folder / "manifest.json"):
             launch.fit("raykg.train.finetune:train_worker", arguments, self.cfg.resources, self.folder.path, self.listener.record)
         fetch(folder)
         return folder
@@ -253,7 +253,8 @@ class Finetune:
             before = len(list(folder.glob("*.arrow")))
 
             def look() -> None:
-                fetch(folder)
+                with best_effort():
+                    fetch(folder)
                 self.listener.progress("evaluate", min(len(list(folder.glob("*.arrow"))) - before, total), total)
 
             common = {"config": to_dict(self.cfg), "run": str(self.folder.path), "tests": questions["tests"]}
@@ -355,7 +356,6 @@ def train_worker(arguments: Mapping[str, Any]) -> None:
 
     cfg = from_dict(FinetuneConfig, arguments["config"])
     folder = Path(arguments["folder"])
-    fetch(Path(arguments["inputs"]["tokenizer"]))
     fetch(folder / "metrics.jsonl")
     ranks = own_ranks(cfg.resources.gpus_per_worker > 0)
     task = FinetuneTask(cfg, Inputs(**arguments["inputs"]), ranks)

@@ -26,6 +26,7 @@ from raykg.data.stream import SPLIT_OVERHEAD, TokenStream
 from raykg.eval.evaluation_config import STRATEGIES
 from raykg.eval.suites.kgqa import Topics, evaluate, sample
 from raykg.kg.graph import KnowledgeGraph
+from raykg.kg.mirror import fetch
 from raykg.models.answer_logits import IGNORE, loss_sum
 from raykg.models.lora import attach
 from raykg.models.packed_rows import keeps_rows_apart
@@ -74,6 +75,7 @@ class FinetuneTask:
         self._cfg = cfg
         self._inputs = inputs
         self._ranks = ranks
+        fetch(Path(inputs.tokenizer))
         self._tokenizer = load_tokenizer(Path(inputs.tokenizer))
         self._strategy: Strategy | None = None
 

@@ -23,7 +23,7 @@ import sys
 import threading
 import time
 import traceback
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -33,6 +33,7 @@ from raykg.kg import mirror
 from raykg.kg.store import write_atomically
 from raykg.train.beside import run_beside
 from raykg.train.errors import TrainError
+from raykg.train.run_folder import follow
 from raykg.train.settings import ResourcesConfig
 
 _log = logging.getLogger(__name__)
@@ -203,7 +204,8 @@ def _fit_once(config: dict[str, Any], resources: ResourcesConfig, folder: Path, 
     def read_on() -> None:
         nonlocal looked
         if time.monotonic() - looked > _LOOK:
-            mirror.follow(folder / "metrics.jsonl")
+            with mirror.best_effort():
+                mirror.follow(folder / "metrics.jsonl")
             looked = time.monotonic()
         for record in next(reader):
             on_record(record)
@@ -276,11 +278,17 @@ def _worker(config: dict[str, Any]) -> None:
         partial = folder / "logs" / f"{_FAILURE}.{rank}"
         partial.write_text(json.dumps({"attempt": config["attempt"], "message": message}), encoding="utf-8")
         partial.rename(folder / "logs" / _FAILURE)
+        _keep(folder / "logs" / _FAILURE)
         raise
     finally:
         sys.stdout.flush()
         sys.stderr.flush()
-        mirror.keep(folder / "logs")
+        _keep(folder / "logs" / f"worker-{rank}.log")
+
+
+def _keep(file: Path) -> None:
+    with mirror.best_effort():
+        mirror.keep(file)
 
 
 def _note_places(folder: Path, attempt: str) -> None:
@@ -290,6 +298,7 @@ def _note_places(folder: Path, attempt: str) -> None:
     group = ray.util.get_current_placement_group()
     if group is not None:
         write_atomically(folder / "logs" / _PLACES, json.dumps({"attempt": attempt, "group": group.id.hex()}) + "\n")
+        _keep(folder / "logs" / _PLACES)
 
 
 def _release_places(folder: Path, attempt: str) -> None:
@@ -308,9 +317,13 @@ def _release_places(folder: Path, attempt: str) -> None:
 
 
 def _shard(function: str, arguments: dict[str, Any], logs: str, number: int, threads: int) -> Any:  # noqa: ANN401
-    _redirect(Path(logs) / f"{function.partition(':')[2]}-{number}.log")
+    log = Path(logs) / f"{function.partition(':')[2]}-{number}.log"
+    _redirect(log)
     _pin(threads)
-    return _resolve(function)(arguments)
+    try:
+        return _resolve(function)(arguments)
+    finally:
+        _keep(log)
 
 
 def _resolve(function: str) -> Callable[[Arguments], Any]:
@@ -354,6 +367,8 @@ def _threads(resources: ResourcesConfig) -> int:
 
 
 def _failure(folder: Path, attempt: str) -> str | None:
+    with mirror.best_effort():
+        mirror.fetch(folder / "logs" / _FAILURE)
     try:
         failure = json.loads((folder / "logs" / _FAILURE).read_text(encoding="utf-8"))
     except (OSError, ValueError):
@@ -370,25 +385,3 @@ def _controller_lost(error: BaseException) -> bool:
 def _last_line(error: BaseException) -> str:
     lines = [line for line in str(error).splitlines() if line.strip()]
     return lines[-1].strip() if lines else type(error).__name__
-
-
-def follow(path: Path) -> Iterator[list[dict[str, Any]]]:
-    """Yield, at each `next`, the records that were appended since the last; a file that was cut back is read on from its new end.
-
-    The first list holds what is there already.
-    """
-    newest, node, offset = 0.0, -1, 0
-    while True:
-        records: list[dict[str, Any]] = []
-        if path.exists():
-            with path.open("rb") as stream:
-                status = os.fstat(stream.fileno())
-                if status.st_ino != node or status.st_size < offset:
-                    node, offset = status.st_ino, 0
-                stream.seek(offset)
-                whole = stream.read().rpartition(b"\n")[0]
-            offset += len(whole) + 1 if whole else 0
-            found = [json.loads(line) for line in whole.splitlines()]
-            records = [record for record in found if record.get("time", 0.0) > newest]
-            newest = max([newest, *(record["time"] for record in records)])
-        yield records

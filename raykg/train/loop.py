@@ -99,6 +99,8 @@ class Loop:
 
     def resume(self) -> int:
         """Load the newest whole checkpoint and return the steps that are done; 0 where there is none."""
+        checkpoint.settle(self._plan.checkpoints)
+        self._ranks.barrier()
         found = checkpoint.newest(self._plan.checkpoints) if self._ranks.first else None
         step = self._ranks.agree(found[1].step if found else None)
         if step is None:

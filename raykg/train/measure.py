@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from raykg.config.load import from_dict
-from raykg.kg.mirror import fetch
+from raykg.kg.mirror import best_effort, fetch
 from raykg.kg.mirror import keep as keep_in_bucket
 from raykg.train.finetune_config import FinetuneConfig
 
@@ -50,7 +50,8 @@ def evaluate_shard(arguments: Mapping[str, Any]) -> list[tuple[str, Evaluation]]
             try:
                 results[number] = label, ask_contender(contender, cfg.evaluation, opened, table, run / KEPT, share)
             finally:
-                keep_in_bucket(run / KEPT)
+                with best_effort():
+                    keep_in_bucket(run / KEPT)
     return [results[number] for number in range(len(rows))]
 
 

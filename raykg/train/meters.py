@@ -16,13 +16,13 @@ from typing import Any, Self
 import psutil
 import torch
 
-from raykg.kg.mirror import keep
+from raykg.kg.mirror import best_effort, keep
 from raykg.kg.store import write_atomically
 from raykg.train.run_folder import read_metrics
 
 Record = Mapping[str, Any]  # {"kind": "step" | "evaluation" | "checkpoint", "step": n, ...}
 
-_KEEP = 5.0  # seconds after which a bucket gets the records again, and one more for
+_KEEP = 10.0  # seconds after which a bucket gets the records again, and one more for
 _KEEP_RATE = 1 << 18  # bytes of them, for an object is always written whole
 _WINDOW = 20  # steps that speed is averaged over
 _NOT_SCALARS = {"kind", "step", "time", "steps", "path"}
@@ -92,9 +92,8 @@ class MetricsFile:
         folder.mkdir(parents=True, exist_ok=True)
         self._path = folder / "metrics.jsonl"
         self._cut(start_step)
-        keep(self._path)  # at once: whoever reads along would take what was cut off for more
+        self._keep()  # at once: whoever reads along would take what was cut off for more
         self._stream = self._path.open("a", encoding="utf-8")
-        self._kept = time.monotonic()
         self._board: Any = None
         if tensorboard:
             from torch.utils.tensorboard import SummaryWriter
@@ -119,11 +118,13 @@ class MetricsFile:
         if self._board is not None:
             self._board.close()
         self._keep()
+        with best_effort():
+            keep(self._path.parent / "tensorboard")
 
     def _keep(self) -> None:
-        """Bring the files to the bucket that the run's folder stands for, if it does: a driver elsewhere reads along there."""
-        keep(self._path)
-        keep(self._path.parent / "tensorboard")
+        """Bring the records to the bucket that the run's folder stands for, if it does: a driver elsewhere reads along there."""
+        with best_effort():
+            keep(self._path)
         self._kept = time.monotonic()
 
     def __enter__(self) -> Self:

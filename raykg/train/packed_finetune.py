@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from raykg.config.load import from_dict
+from raykg.kg.mirror import exists, fetch
 from raykg.train import launch
 from raykg.train.errors import TrainError
 from raykg.train.finetune import Finetune
@@ -35,7 +36,7 @@ def advance_together(legs: Sequence[tuple[Finetune, float, Path | None]], folder
     for number, (job, share, start) in enumerate(legs):
         arguments, goal = job.leg(share, start)
         saved.append(goal)
-        if not goal.exists():
+        if not exists(goal / "manifest.json"):
             told.append(arguments | {"name": f"trial-{number}"})
     if told:
         cfg = legs[0][0].cfg
@@ -77,6 +78,7 @@ def train_worker(arguments: Mapping[str, Any]) -> None:
     trials = []
     for cfg, each in zip(cfgs, arguments["trials"], strict=True):
         folder = Path(each["folder"])
+        fetch(folder / "metrics.jsonl")
         plan = Plan(cfg.train, each["steps"], cfg.run.seed, "torch", folder / "checkpoints", each["identity"], each["until"])
         task = FinetuneTask(cfg, Inputs(**each["inputs"]), ranks)
         trials.append(Packed(each["name"], task, cfg.lora, cfg.run.seed, plan, folder, optimiser_of(cfg.train)))

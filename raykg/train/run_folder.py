@@ -15,6 +15,7 @@ from __future__ import annotations
 import hashlib
 import json
 import logging
+import os
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -30,6 +31,7 @@ from raykg.train.errors import StageChanged, TrainError
 
 _log = logging.getLogger(__name__)
 _SETTINGS = "settings.json"
+_RUNS = ("trials", "packs", "base", "tasks", "learning")  # of sweeps and courses, which bring their own
 _CHECKPOINTS = "checkpoints"  # each is brought to a bucket when it is written, and from there when it is wanted
 
 
@@ -57,11 +59,11 @@ class RunFolder:
         complete: Callable[[Mapping[str, Any]], Mapping[str, Any]] = dict,
     ) -> None:
         self.path = path.absolute()
-        mirror.fetch(self.path, without=[_CHECKPOINTS])
         self.settings = _bound(flatten(settings), unbound)
         stored = self.path / _SETTINGS
         if resume == "never" and mirror.exists(self.path):
             mirror.rename(self.path, _aside(self.path))
+        mirror.fetch(self.path, without=[_CHECKPOINTS, *_RUNS])
         if stored.exists() and any((self.path / "stages").glob("*.json")):
             began = json.loads(stored.read_text(encoding="utf-8"))
             self._compare(_bound(_completed(began, settings, complete), unbound))
@@ -97,8 +99,8 @@ class RunFolder:
         return result, True
 
     def keep(self) -> None:
-        """Bring what is in the folder to the bucket that it stands for, if it does; checkpoints are there already."""
-        mirror.keep(self.path, without=[_CHECKPOINTS])
+        """Bring what is in the folder to the bucket that it stands for, if it does; checkpoints are there already, and runs in it."""
+        mirror.keep(self.path, without=[_CHECKPOINTS, *_RUNS])
 
     def seconds(self) -> dict[str, float]:
         """Return how long each done stage took."""
@@ -176,6 +178,28 @@ def read_metrics(path: Path) -> list[dict[str, Any]]:
         if isinstance(record, dict) and "step" in record:
             records.append(record)
     return records
+
+
+def follow(path: Path) -> Iterator[list[dict[str, Any]]]:
+    """Yield, at each `next`, the records that were appended since the last; a file that was cut back is read on from its new end.
+
+    The first list holds what is there already.
+    """
+    newest, node, offset = 0.0, -1, 0
+    while True:
+        records: list[dict[str, Any]] = []
+        if path.exists():
+            with path.open("rb") as stream:
+                status = os.fstat(stream.fileno())
+                if status.st_ino != node or status.st_size < offset:
+                    node, offset = status.st_ino, 0
+                stream.seek(offset)
+                whole = stream.read().rpartition(b"\n")[0]
+            offset += len(whole) + 1 if whole else 0
+            found = [json.loads(line) for line in whole.splitlines()]
+            records = [record for record in found if record.get("time", 0.0) > newest]
+            newest = max([newest, *(record["time"] for record in records)])
+        yield records
 
 
 def _leaves(value: Mapping[str, Any], prefix: str) -> Iterator[tuple[str, Any]]:

@@ -153,7 +153,8 @@ def applied(job: Plain, settings: Settings) -> Plain:
 
 
 def _names_one_of(keys: Set[str], text: str) -> bool:
-    return any(re.search(rf"(?<![\w.]){re.escape(key)}(?![\w.]\w)", text) for key in keys)
+    names = {*keys, *(key.rpartition(".")[2] for key in keys)}  # a rule names keys of its own section by their last part
+    return any(re.search(rf"(?<![\w.]){re.escape(name)}(?![\w.]\w)", text) for name in names)
 
 
 def _ranges(key: str, wanted: RangeConfig | Sequence[Any] | None, job: Plain) -> Iterator[tuple[str, Dimension]]:

@@ -104,6 +104,7 @@ def measured(folder: Path, saved: Path, rows: int) -> Values:
         CheckpointError: it is not whole.
     """
     fetch(saved)
+    fetch(folder / "metrics.jsonl")
     position = checkpoint.read(saved)
     records = [record for record in read_metrics(folder / "metrics.jsonl") if record["step"] == position.step]
     workers = next(int(record["workers"]) for record in reversed(read_metrics(folder / "metrics.jsonl")) if record["kind"] == "start")

@@ -24,6 +24,7 @@ from ray import tune
 from ray.tune.execution.placement_groups import PlacementGroupFactory
 from ray.tune.search import Searcher
 
+from raykg.kg import mirror
 from raykg.train.beside import run_beside
 from raykg.train.settings import ResourcesConfig
 from raykg.tune.decisions import Decisions
@@ -191,5 +192,7 @@ def _run(call: dict[str, Any]) -> None:
         log = Path(call["log"])
         log.parent.mkdir(parents=True, exist_ok=True)
         log.write_text(traceback.format_exc(), encoding="utf-8")
+        with mirror.best_effort():
+            mirror.keep(log)
         given = {"wrong": f"{type(error).__name__}: {error} (details in {log})"}
     tune.report({"legs": json.dumps(given)})  # Tune would flatten a mapping

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import os
 import threading
+import time
 from pathlib import Path
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from raykg.kg import mirror
+from raykg.kg import mirror, transfer
 from raykg.kg.errors import KgError
 from tests.buckets import another_machine
 
@@ -36,10 +37,10 @@ def write(path: Path, content: dict[str, bytes]) -> None:
     st.from_regex(r"[\w äß-]{1,9}", fullmatch=True),
 )
 def test_a_mirrors_path_says_which_bucket_it_stands_for(bucket, name):
-    encoded = mirror._encoded(bucket)
-    assert mirror._decoded(encoded) == bucket and "/" not in encoded and "%" not in encoded
+    encoded = transfer.encoded(bucket)
+    assert transfer.decoded(encoded) == bucket and "/" not in encoded and "%" not in encoded
     address, mark, query = bucket.partition("?")
-    assert mirror.shown(Path("/tmp", "raykg-mirrors", encoded, name, "model")) == f"{address}/{name}/model{mark}{query}"
+    assert mirror.shown(Path("/tmp", "raykg-mirrors-1000", encoded, name, "model")) == f"{address}/{name}/model{mark}{query}"
 
 
 def test_one_bucket_has_one_mirror(bucket_uri):
@@ -81,24 +82,89 @@ def test_only_what_has_changed_is_brought(folder, bucket_uri, monkeypatch):
     write(folder, {"x": b"1", "y": b"2"})
     mirror.keep(folder)
     brought = []
-    copy = mirror._copy
+    copy = transfer._copy
     monkeypatch.setattr(
-        mirror, "_copy", lambda source, path, other, target: (brought.append(Path(path).name), copy(source, path, other, target))
+        transfer, "_copy", lambda source, path, other, target: (brought.append(Path(path).name), copy(source, path, other, target))
     )
     mirror.keep(folder)
     mirror.fetch(folder)
     assert brought == []
     write(folder, {"x": b"3"})  # as long as before
     mirror.fetch(folder)
-    assert brought == [] and files(folder)["x"] == b"3", "what is newer here is not overwritten"
+    assert brought == [] and files(folder)["x"] == b"3", "what has changed here is not overwritten"
     mirror.keep(folder)
     assert brought == ["x"]
     another_machine(bucket_uri)
     mirror.fetch(folder)
     assert files(folder) == {"x": b"3", "y": b"2"}
-    os.utime(folder / "y", ns=(0, 0))
+    os.utime(folder / "y")
+    mirror.keep(folder)
+    assert brought[-1] == "y" and mirror.listing(folder) == {"x", "y"}
+
+
+def test_no_clock_decides(folder, bucket_uri):
+    """What changed where is told from what both sides were like when they met, though this machine's clock is years off."""
+    write(folder, {"x": b"here", "y": b"here"})
+    for name in ("x", "y"):
+        os.utime(folder / name, ns=(1, 1))
+    mirror.keep(folder)
+    filesystem, remote = mirror.there(folder)
+    time.sleep(1.1)  # an S3's times are whole seconds
+    with filesystem.open_output_stream(f"{remote}/x") as stream:
+        stream.write(b"gone")
     mirror.fetch(folder)
-    assert brought[-1] == "y", "what is older here is"
+    assert files(folder) == {"x": b"gone", "y": b"here"}
+    write(folder, {"y": b"anew"})
+    os.utime(folder / "y", ns=(2, 2))
+    mirror.fetch(folder)
+    mirror.keep(folder)
+    another_machine(bucket_uri)
+    mirror.fetch(folder)
+    assert files(folder) == {"x": b"gone", "y": b"anew"}
+
+
+def test_a_file_that_grows_is_followed_and_the_one_who_writes_it_is_not_disturbed(folder, bucket_uri):
+    write(folder, {"x": b"1\n"})
+    mirror.keep(folder / "x")
+    with (folder / "x").open("ab") as stream:
+        stream.write(b"2\n")
+        stream.flush()
+        mirror.follow(folder / "x")
+        stream.write(b"3\n")
+    assert (folder / "x").read_bytes() == b"1\n2\n3\n"
+    mirror.keep(folder / "x")
+    another_machine(bucket_uri)
+    mirror.follow(folder / "x")
+    mirror.follow(folder / "none")
+    assert files(folder) == {"x": b"1\n2\n3\n"}
+
+
+def test_a_file_that_is_replaced_on_its_way_is_fetched_again(folder, bucket_uri, monkeypatch):
+    write(folder, {"x": b"1"})
+    mirror.keep(folder)
+    another_machine(bucket_uri)
+    filesystem, remote = mirror.there(folder)
+    copy, replaced = transfer._copy, []
+
+    def late(source, path, other, target):
+        if not replaced:
+            replaced.append(path)
+            with filesystem.open_output_stream(f"{remote}/x") as stream:
+                stream.write(b"1 and more")
+        copy(source, path, other, target)
+
+    monkeypatch.setattr(transfer, "_copy", late)
+    mirror.fetch(folder)
+    assert files(folder) == {"x": b"1 and more"}
+
+
+def test_words_have_the_uri(bucket_uri):
+    path = mirror.local(bucket_uri) / "first" / "manifest.json"
+    address = bucket_uri.partition("?")[0]
+    assert mirror.worded(f"{path}: is missing (in '{path.parent}')") == f"{address}/first/manifest.json: is missing (in '{address}/first')"
+    assert mirror.worded("/runs/first: is missing") == "/runs/first: is missing"
+    with mirror.best_effort():
+        raise OSError("no answer")
 
 
 @pytest.mark.parametrize("there", [True, False])
@@ -107,7 +173,7 @@ def test_what_says_that_others_are_whole_goes_last(folder, bucket_uri, monkeypat
     if there:
         mirror.keep(folder)
         another_machine(bucket_uri)
-    copy, done, lock = mirror._copy, [], threading.Lock()
+    copy, done, lock = transfer._copy, [], threading.Lock()
 
     def breaks(source, path, other, target):
         with lock:
@@ -116,7 +182,7 @@ def test_what_says_that_others_are_whole_goes_last(folder, bucket_uri, monkeypat
                 raise OSError("the network is gone")
         copy(source, path, other, target)
 
-    monkeypatch.setattr(mirror, "_copy", breaks)
+    monkeypatch.setattr(transfer, "_copy", breaks)
     with pytest.raises(OSError, match="the network is gone"):
         (mirror.fetch if there else mirror.keep)(folder)
     monkeypatch.undo()

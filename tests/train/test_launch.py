@@ -18,7 +18,7 @@ import pytest
 
 from raykg.train import launch
 from raykg.train.errors import TrainError
-from raykg.train.run_folder import read_metrics
+from raykg.train.run_folder import follow, read_metrics
 from raykg.train.settings import ResourcesConfig
 from tests.train.gloo_group import run_group
 from tests.train.group_jobs import export_hash
@@ -179,7 +179,7 @@ def test_too_small_a_cluster_is_refused_with_the_arithmetic() -> None:
 
 def test_following_a_file_gives_each_record_once(tmp_path: Path) -> None:
     path = tmp_path / "metrics.jsonl"
-    reader = launch.follow(path)
+    reader = follow(path)
     assert next(reader) == []
     lines = [json.dumps({"step": step, "time": float(step)}) + "\n" for step in range(1, 6)]
     path.write_text("".join(lines[:2]) + lines[2][:9])

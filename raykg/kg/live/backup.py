@@ -23,6 +23,7 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import Any
 
+from raykg.kg import mirror
 from raykg.kg import store as versions
 from raykg.kg.live import claims
 from raykg.kg.live.errors import DamagedLog, LiveError
@@ -198,3 +199,5 @@ def _install(folder: Path, store: Path, version: str) -> None:
             shutil.rmtree(scratch, ignore_errors=True)
     versions.check_files(target, versions.read_manifest(target))
     versions.point_to(store, version)
+    mirror.keep(target)
+    mirror.keep(store / "latest")

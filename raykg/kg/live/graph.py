@@ -21,6 +21,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from raykg.kg import mirror
 from raykg.kg.graph import KnowledgeGraph
 from raykg.kg.linking import Linker
 from raykg.kg.linking.index import open_index
@@ -319,6 +320,8 @@ class LiveGraph:
             if made.version == view.base.version or (store is not None and Path(store).resolve() != own.resolve()):
                 return made
             open_index(made)  # now, so that nobody who follows has to wait for it
+            mirror.keep(made.root)
+            mirror.keep(own / "latest")
             with self._lock:
                 self._append({"kind": "snapshot", "who": "raykg", "when": _now(), "version": made.version, "through": view.sequence})
             return made
