@@ -10,9 +10,11 @@ from pathlib import Path
 
 import pytest
 
+from raykg.kg import mirror
 from raykg.train import checkpoint
 from raykg.train.checkpoint import Position
 from raykg.train.errors import CheckpointError
+from tests.buckets import another_machine
 
 
 def write(root: Path, step: int, metrics: dict[str, float] | None = None) -> Path:
@@ -142,3 +144,24 @@ def test_a_broken_best_is_named_once_and_the_next_best_is_taken(tmp_path: Path, 
     assert best_step(tmp_path) == 4  # never evaluated: better than nothing
     (checkpoint.folder_of(tmp_path, 4) / "manifest.json").write_text("[]")
     assert best_step(tmp_path) is None
+
+
+def test_a_machine_believes_the_bucket_and_not_what_an_earlier_run_left_here(bucket_uri: str) -> None:
+    root = mirror.local(bucket_uri) / "stale" / "checkpoints"
+    old = write(root, 6)
+    mirror.rename(root.parent, root.parent.with_name("stale.1"))  # as run.resume=never does on the driver's machine
+    shutil.copytree(root.parent.with_name("stale.1"), root.parent)  # and not on this one
+    new = write(root, 2)
+    assert mirror.children(root) == ["step-00000002"] and old.exists()
+    assert checkpoint.newest(root) == (new, checkpoint.read(new)) and not old.exists()
+
+
+def test_a_checkpoint_that_was_cut_on_its_way_counts_as_none(bucket_uri: str) -> None:
+    root = mirror.local(bucket_uri) / "cut" / "checkpoints"
+    whole, cut = write(root, 2), write(root, 4)
+    mirror.drop(cut / "manifest.json")  # which goes last
+    assert checkpoint.newest(root) == (whole, checkpoint.read(whole)) and not cut.exists()
+    another_machine(bucket_uri)
+    assert best_step(root) == 2
+    (whole / "engine" / "state.safetensors").unlink()
+    assert checkpoint.newest(root) is not None, "what is missing here is brought again"

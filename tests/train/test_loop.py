@@ -104,9 +104,9 @@ def test_a_run_in_a_bucket_outlives_its_machines(tmp_path: Path, engine: str, bu
         assert losses(whole)[4:] == losses(resumed)
         assert all(torch.equal(whole["weights"][name], resumed["weights"][name]) for name in whole["weights"])
         (mine,) = (tmp_path / f"machine-1-{rank}" / MIRRORS).iterdir()
-        left = sorted(path.name for path in (mine / tmp_path.name).glob("step-*"))
+        left = sorted(path.name for path in (mine / "runs" / tmp_path.name).glob("step-*"))
         assert left == ["step-00000006", "step-00000007"], "what the other machines left is pruned too"
-    assert export_hash(tmp_path / "whole", 7) == export_hash(tmp_path / "machine-1-0" / MIRRORS / mine.name / tmp_path.name, 7)
+    assert export_hash(tmp_path / "whole", 7) == export_hash(tmp_path / "machine-1-0" / MIRRORS / mine.name / "runs" / tmp_path.name, 7)
 
 
 class LineTask:
