@@ -138,7 +138,7 @@ def take_a_cpu(after: float) -> None:
     import ray
 
     time.sleep(after)
-    ray.get(ray.remote(num_cpus=1)(time.sleep).remote(5))
+    ray.get(ray.remote(num_cpus=1)(nap).remote(5))
 
 
 def settle(cpus: int) -> None:
@@ -169,10 +169,15 @@ def leg(call: Mapping[str, Any]) -> dict[str, Any]:
         places = placement_group([{"CPU": 1}] * call["workers"])
         ray.get(places.ready())
         for _ in range(2):
-            ray.get([ray.remote(num_cpus=1)(time.sleep).remote(0.05) for _ in range(call["workers"])])
+            ray.get([ray.remote(num_cpus=1)(nap).remote(0.05) for _ in range(call["workers"])])
         remove_placement_group(places)
     rate = call["settings"]["train.learning_rate"]
     return {"values": {"accuracy": call["share"] / (1 + rate)}, "step": 1, "seconds": round(time.monotonic() - began, 1)}
+
+
+def nap(seconds: float) -> None:
+    """Hold what a task asked for."""
+    time.sleep(seconds)
 
 
 def train(call: Mapping[str, Any]) -> None:
