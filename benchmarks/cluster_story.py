@@ -128,7 +128,9 @@ class Story:
         """Serve the model as a job, ask it over HTTP, and stop the job."""
         began = time.monotonic()
         port = free_port()
-        settings = (f"models.smoke={self.storage}/killed", f"storage={self.storage}/serving", f"http.port={port}")
+        model, place = f"{self.storage}/killed", f"{self.storage}/serving"  # in place of the spec's and of the smoke config's
+        settings = (f"models.quickstart={model}", f"models.smoke={model}", f"graph.storage={place}/edits", f"storage={place}")
+        settings += (f"http.port={port}",)
         self.run("submit", "jobs/specs/serve.yaml", "--config", "jobs/configs/serve/smoke.yaml", *settings, "--id", "serve", "--detach")
         body = json.dumps({"question": "what is the capital of Chad?"}).encode()
         request = urllib.request.Request(f"http://127.0.0.1:{port}/v1/answers", body, {"Content-Type": "application/json"})
@@ -138,7 +140,7 @@ class Story:
                     record = json.load(answer)
                 break
             except OSError as error:
-                if time.monotonic() - began > 240:
+                if time.monotonic() - began > 240 or self.told("serve")["status"] not in ("PENDING", "RUNNING"):
                     raise StoryError(f"no answer: {error}; {self.run('jobs', 'logs', 'serve')[-3000:]}") from error
                 time.sleep(0.5)
         self.run("jobs", "stop", "serve")
@@ -180,11 +182,15 @@ class Story:
 
     def node_without_the_driver(self, job: str) -> str:
         """Return the worker node that a job's driver is not on."""
+        return "worker-2" if "//127.0.0.2:" in self.told(job)["driver_agent_http_address"] else "worker-1"
+
+    def told(self, job: str) -> dict[str, Any]:
+        """Return what the cluster says of a job."""
         token = (self.cluster.folder / "token").read_text()
         request = urllib.request.Request(f"{self.cluster.address}/api/jobs/{job}", headers={"Authorization": f"Bearer {token}"})
         with urllib.request.urlopen(request, timeout=30) as answer:
-            place = json.load(answer)["driver_agent_http_address"]
-        return "worker-2" if "//127.0.0.2:" in place else "worker-1"
+            found: dict[str, Any] = json.load(answer)
+        return found
 
 
 def losses(metrics: Path) -> dict[int, float]:
