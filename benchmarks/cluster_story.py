@@ -1,6 +1,6 @@
 """Every job on a cluster of three nodes, one of which is lost in the middle of training: the bytes are those of an undisturbed run.
 
-    python benchmarks/cluster_story.py              # about five minutes on 2 cores, with the smoke configs
+    python benchmarks/cluster_story.py              # about four minutes on 2 cores, with the smoke configs
     python benchmarks/cluster_story.py --short      # training alone, with plain torch, as in the tests
 
 Starts clusters/local/cluster.py with token authentication on (a head without CPUs and two workers), submits build_kg, questions, finetune
