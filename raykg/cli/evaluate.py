@@ -6,7 +6,7 @@ import os
 from collections.abc import Mapping, Sequence
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeAlias, cast
+from typing import TYPE_CHECKING, Annotated, Any, Literal, cast
 
 import typer
 
@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from raykg.answer.engine_config import EngineConfig
     from raykg.answer.opening import OpenedModel
     from raykg.answer.strategies import Strategy
+    from raykg.cli.evaluate_asking import Job
     from raykg.eval.evaluation_config import Contender, EvaluationConfig
     from raykg.eval.majority import Majority
     from raykg.eval.suites.deleted_facts import DeletedFacts
@@ -26,15 +27,12 @@ if TYPE_CHECKING:
     from raykg.kg.graph import KnowledgeGraph
     from raykg.models.saved import SavedModel
 
-    Job: TypeAlias = tuple[str, Contender, Any]  # label, who is asked, an Arrow table of questions
-
 RunOrConfig = Annotated[
     Path,
     typer.Argument(
         parser=place, metavar="RUN|CONFIG", help="The folder of a finished run, or its URI, or a job's YAML file.", show_default=False
     ),
 ]
-_CPUS = 2  # logical, for Ray Data to read a question file with
 
 
 def command(
@@ -90,7 +88,7 @@ def command(
     jobs = _jobs(sets, cfg)
     deleted = None if delete_facts is None else _delete(graph, sets, run, delete_facts, cfg.seed)
     alone = device != "cpu" or elsewhere is not None
-    tasks = 1 if alone else tasks_for(processes, max(asked.num_rows for _, _, asked in jobs), cfg.batch)
+    tasks = 1 if alone else tasks_for(processes, max(asked.num_rows for _, _, asked in jobs), cfg.batch, run / "logs")
     evaluations = ask(run, cfg, jobs, tasks, device, elsewhere)
     sections = [] if deleted is None else [without_facts(run, deleted, cfg, device, elsewhere)]
     compared, path = report(run, saved, graph, cfg, evaluations, output or run / "evaluation" / "report", sections)
@@ -283,7 +281,7 @@ def _from_file(path: Path, saved: SavedModel, logs: Path) -> Any:  # noqa: ANN40
     from raykg.config.choice import chosen
     from raykg.data.questions import empty_questions
 
-    start_ray(max(_CPUS, os.cpu_count() or 1), logs)  # the Ray that questions are dealt over later
+    start_ray(max(2, os.cpu_count() or 1), logs)  # Ray Data needs two; the questions are dealt over this Ray later
     source = chosen("raykg.data.sources", "file", path=str(path))
     dataset = source.method()(source.config).dataset(Path(saved.graph["store"]), saved.graph["version"], 0)
     return pa.concat_tables([empty_questions(), *dataset.iter_batches(batch_size=None, batch_format="pyarrow")])

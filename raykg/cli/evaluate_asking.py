@@ -1,6 +1,6 @@
 """Asking a run's contenders their questions: in this process, or dealt over tasks of Ray, with a bar for each contender.
 
-evaluations = ask(run, cfg, jobs, tasks_for(None, 500, 32), "cpu")
+evaluations = ask(run, cfg, jobs, tasks_for(None, 500, 32, run / "logs"), "cpu")
 """
 
 from __future__ import annotations
@@ -19,8 +19,6 @@ if TYPE_CHECKING:
     from raykg.eval.suites.kgqa import Evaluation
 
     Job: TypeAlias = tuple[str, Contender, Any]  # label, who is asked, an Arrow table of questions
-
-_CPUS = 2  # logical, of a Ray that is only asked for its size
 
 
 def ask(
@@ -123,13 +121,13 @@ def _told(queue: Any) -> Iterator[tuple[int, int, int]]:  # noqa: ANN401 - Ray i
         return
 
 
-def tasks_for(wanted: int | None, questions: int, batch: int) -> int:
+def tasks_for(wanted: int | None, questions: int, batch: int, logs: Path) -> int:
     """Return how many tasks ask so many questions: one a core of this machine, or of the cluster that a submitted job is in."""
     cores = os.cpu_count() or 1
     if wanted is None and os.environ.get("RAY_ADDRESS"):
         from raykg.cli.quiet import start_ray
 
-        start_ray(_CPUS, Path("logs"))
+        start_ray(cores, logs)
         import ray
 
         cores = max(1, int(ray.cluster_resources().get("CPU", 1)) - 1)  # type: ignore[no-untyped-call]  # one is the job's own

@@ -54,11 +54,6 @@ class Decisions:
         """Whether nothing is left to do."""
         return len(self.proposed) == self._trials and not self._waiting and not self._running
 
-    @property
-    def running(self) -> int:
-        """How many legs have been handed out and not come back."""
-        return len(self._running)
-
     def next(self) -> Leg | None:
         """Return a leg to run, of a trial that goes on before those that begin; None while there is none."""
         if not self._waiting:

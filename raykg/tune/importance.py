@@ -8,7 +8,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from raykg.tune.space import Listed, Space
+from raykg.tune.optuna_space import distributions, params
+from raykg.tune.space import Space
 
 _FEWEST = 4  # trials below which a share would be made of luck
 
@@ -24,20 +25,12 @@ def importance(space: Space, settings: Sequence[Mapping[str, Any]], values: Sequ
     if len(settings) < _FEWEST or len({*values}) < 2:
         return {}
     import optuna
-    from optuna.distributions import CategoricalDistribution, FloatDistribution
     from optuna.importance import PedAnovaImportanceEvaluator, get_param_importances
 
     optuna.logging.set_verbosity(optuna.logging.ERROR)
     study = optuna.create_study(direction="maximize")
-    distributions: dict[str, Any] = {
-        key: CategoricalDistribution(range(len(dimension.values)))
-        if isinstance(dimension, Listed)
-        else FloatDistribution(dimension.low, dimension.high, log=dimension.log)
-        for key, dimension in space.items()
-    }
     for one, value in zip(settings, values, strict=True):
-        params = {key: dimension.values.index(one[key]) if isinstance(dimension, Listed) else one[key] for key, dimension in space.items()}
-        study.add_trial(optuna.trial.create_trial(params=params, distributions=distributions, value=value))
+        study.add_trial(optuna.trial.create_trial(params=params(space, one), distributions=distributions(space), value=value))
     varied = [key for key in space if len({str(one[key]) for one in settings}) > 1]
     if not varied:
         return {}

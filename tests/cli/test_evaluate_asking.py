@@ -7,10 +7,20 @@ import pytest
 from raykg.cli.evaluate_asking import tasks_for
 from raykg.cli.main import main
 from tests.answer.runs import write_run
+from tests.conftest import LOGICAL_CPUS
 
 
-def test_there_are_no_more_tasks_than_chunks():
-    assert tasks_for(3, 500, 32) == 3 and tasks_for(8, 65, 32) == 3 and tasks_for(None, 10, 32) == 1 and tasks_for(2, 0, 32) == 1
+def test_there_are_no_more_tasks_than_chunks(tmp_path, monkeypatch):
+    monkeypatch.delenv("RAY_ADDRESS", raising=False)
+    assert tasks_for(3, 500, 32, tmp_path) == 3 and tasks_for(8, 65, 32, tmp_path) == 3
+    assert tasks_for(None, 10, 32, tmp_path) == 1 and tasks_for(2, 0, 32, tmp_path) == 1
+
+
+@pytest.mark.usefixtures("ray_session")
+def test_a_submitted_job_uses_its_cluster(tmp_path, monkeypatch):
+    monkeypatch.setenv("RAY_ADDRESS", "auto")  # as Ray sets it; this process is connected already
+    assert tasks_for(None, 10_000, 32, tmp_path / "logs") == LOGICAL_CPUS - 1, "one is the job's own"
+    assert (tmp_path / "logs" / "driver.log").exists()
 
 
 @pytest.mark.usefixtures("ray_session")

@@ -16,12 +16,11 @@ import numpy as np
 from raykg.config.schema import PositiveInt, config
 from raykg.tune.legs import Result
 from raykg.tune.measures import score
+from raykg.tune.optuna_space import distributions, params, settings_of
 from raykg.tune.searches import Search
-from raykg.tune.space import Listed
 
 if TYPE_CHECKING:
     from optuna import Study
-    from optuna.distributions import BaseDistribution
 
 SEARCH: dict[str, list[object]] = {}
 
@@ -45,8 +44,7 @@ class Tpe(Search):
         latest = {result.trial: result for result in results}
         for number, settings in enumerate(proposed):
             self._tell(study, settings, latest.get(number))
-        asked = study.ask(self._distributions()).params
-        return {key: self._value(key, asked[key]) for key in self.space}
+        return settings_of(self.space, study.ask(distributions(self.space)).params)
 
     def _study(self, trial: int) -> Study:
         import optuna
@@ -61,35 +59,7 @@ class Tpe(Search):
     def _tell(self, study: Study, settings: Mapping[str, Any], result: Result | None) -> None:
         from optuna.trial import TrialState, create_trial
 
-        states = {True: TrialState.RUNNING, False: TrialState.COMPLETE}
-        failed = result is not None and result.values is None
-        values = [score(result.values, name) for name in self.objectives] if result is not None and not failed else None
-        params = {key: self._index(key, settings[key]) for key in self.space}
-        made = create_trial(
-            state=TrialState.FAIL if failed else states[values is None], params=params, distributions=self._distributions(), values=values
-        )
-        study.add_trial(made)
-
-    def _distributions(self) -> dict[str, BaseDistribution]:
-        """Return Optuna's word for each range; listed values by their place, because Optuna keeps only simple ones."""
-        from optuna.distributions import CategoricalDistribution, FloatDistribution, IntDistribution
-
-        found: dict[str, BaseDistribution] = {}
-        for key, dimension in self.space.items():
-            if isinstance(dimension, Listed):
-                found[key] = CategoricalDistribution(range(len(dimension.values)))
-            elif dimension.whole:
-                found[key] = IntDistribution(int(dimension.low), int(dimension.high), log=dimension.log)
-            else:
-                found[key] = FloatDistribution(dimension.low, dimension.high, log=dimension.log)
-        return found
-
-    def _index(self, key: str, value: Any) -> Any:  # noqa: ANN401 - a setting
-        dimension = self.space[key]
-        return dimension.values.index(value) if isinstance(dimension, Listed) else value
-
-    def _value(self, key: str, asked: Any) -> Any:  # noqa: ANN401 - Optuna's
-        dimension = self.space[key]
-        if isinstance(dimension, Listed):
-            return dimension.values[asked]
-        return asked if dimension.whole else float(f"{asked:.6g}")
+        values = None if result is None or result.values is None else [score(result.values, name) for name in self.objectives]
+        state = TrialState.COMPLETE if values else TrialState.RUNNING if result is None else TrialState.FAIL
+        told = create_trial(state=state, values=values, params=params(self.space, settings), distributions=distributions(self.space))
+        study.add_trial(told)
