@@ -37,14 +37,14 @@ def command(
     from raykg.cli.train_display import Display
     from raykg.config.load import load
     from raykg.kg.mirror import local
-    from raykg.models.reference import resolve
+    from raykg.models.reference import resolve_config
     from raykg.models.shape import shape_of
     from raykg.train.calibration import calibrate
     from raykg.train.finetune_config import FinetuneConfig
     from raykg.train.planning import memory_of, refuse_what_cannot_fit
 
     cfg = load(FinetuneConfig, config, overrides or [])
-    shape = shape_of(resolve(cfg.model.reference, wheel=cfg.model.wheel), cfg.lora)
+    shape = shape_of(resolve_config(cfg.model.reference, wheel=cfg.model.wheel), cfg.lora)
     available, where = _available(cfg, memory)
     needs = memory_of(cfg, shape, 0)
     refuse_what_cannot_fit(cfg, needs, available, where)  # before anything is loaded

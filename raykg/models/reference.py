@@ -126,6 +126,18 @@ def resolve(reference: str, cache: Path | None = None, wheel: str | None = None,
     raise ModelReferenceError(f"model.reference ({reference}): no such folder or file; expected {kinds}")
 
 
+def resolve_config(reference: str, cache: Path | None = None, wheel: str | None = None) -> Path:
+    """Return a folder with the model's config.json: of the hub that file alone, without gigabytes of weights, of all else `resolve`'s.
+
+    Raises:
+        ModelReferenceError, WheelError: as `resolve`.
+    """
+    kind, _, rest = reference.partition(":")
+    if kind != "hub":
+        return resolve(reference, cache, wheel)
+    return _resolve_hub(rest, (cache or default_cache()) / "models", ["config.json"])[0]
+
+
 def load_model(folder: Path, dtype: str = "auto", device: str = "cpu", gradient_checkpointing: bool = False) -> "PreTrainedModel":
     """Load the model of a folder, without dropout switched on (`eval` mode) and with every weight frozen or not as stored.
 
@@ -271,7 +283,7 @@ def _resolve_wheel_folder(requirement: str, member: str, models: Path, wheel: st
     return _build_once(models / f"{name}-{_FORMAT}", build, {"wheel": requirement, "folder": member})
 
 
-def _resolve_hub(identifier: str, models: Path) -> tuple[Path, str]:
+def _resolve_hub(identifier: str, models: Path, files: list[str] = _HUB_FILES) -> tuple[Path, str]:
     name, _, revision = identifier.partition("@")
     if not name or name.startswith("/") or ".." in name or name.count("/") > 1:
         raise ModelReferenceError(f"model.reference (hub:{identifier}): expected hub:<owner>/<name> or hub:<owner>/<name>@<revision>")
@@ -281,7 +293,7 @@ def _resolve_hub(identifier: str, models: Path) -> tuple[Path, str]:
     except ImportError as error:  # pragma: no cover - transformers requires it
         raise ModelReferenceError(f"model.reference (hub:{identifier}): needs the package huggingface_hub") from error
     try:
-        found = snapshot_download(name, revision=revision or None, cache_dir=models / "hub", allow_patterns=_HUB_FILES)
+        found = snapshot_download(name, revision=revision or None, cache_dir=models / "hub", allow_patterns=files)
     except (HfHubHTTPError, LocalEntryNotFoundError, ValueError, OSError) as error:
         reason = " ".join(str(error).split())[:300] or type(error).__name__
         remedy = "check the id, the network and your access, or name a local folder"

@@ -15,6 +15,7 @@ from raykg.models.reference import (
     load_model,
     load_tokenizer,
     resolve,
+    resolve_config,
     torch_dtype,
 )
 
@@ -121,6 +122,21 @@ def test_the_hub_gets_no_code_and_no_pickles(cache: Path, tmp_path: Path, monkey
     patterns = asked["allow_patterns"]
     assert isinstance(patterns, list)
     assert not any(p.endswith((".bin", ".py", "*")) and p != "tokenizer*" for p in patterns)
+
+
+def test_the_config_of_a_hub_s_model_costs_no_weights(cache: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    import huggingface_hub
+
+    asked: list[list[str]] = []
+
+    def fake(_: str, *, allow_patterns: list[str], **__: object) -> str:
+        asked.append(allow_patterns)
+        return str(tmp_path)
+
+    monkeypatch.setattr(huggingface_hub, "snapshot_download", fake)
+    assert resolve_config("hub:owner/model", tmp_path) == tmp_path
+    assert asked == [["config.json"]]
+    assert resolve_config("tiny:llama", cache) == resolve("tiny:llama", cache)
 
 
 def test_a_hub_that_does_not_answer(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
