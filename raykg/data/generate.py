@@ -97,7 +97,9 @@ class Generator:
             if not len(pending):
                 break
             draws, steady = (Draws(self.seed, index[pending], turn) for turn in (attempt, attempt // _STEADY))
-            asked = self._ask(pending, draws, steady)
+            several = self.config.questions_per_topic
+            about = Draws(self.seed, index[pending] // several, attempt // _STEADY) if several > 1 else None
+            asked = self._ask(pending, draws, steady, about)
             found.append((asked.rows, self._table(asked, index)))
             pending = np.setdiff1d(pending, asked.rows, assume_unique=True)
         if not found:
@@ -105,9 +107,9 @@ class Generator:
         order = np.argsort(np.concatenate([rows for rows, _ in found]), kind="stable")
         return pa.concat_tables([table for _, table in found]).take(pa.array(order)).combine_chunks()
 
-    def _ask(self, rows: Ints, draws: Draws, steady: Draws) -> _Asked:
+    def _ask(self, rows: Ints, draws: Draws, steady: Draws, about: Draws | None) -> _Asked:
         """Draw, answer and word one question for each row, and keep those that are apt, in their split and in a wording of it."""
-        sample = self.sampler.sample(draws, steady)
+        sample = self.sampler.sample(draws, steady, about)
         answered = answer(self.table, sample, self.config.max_edges)
         size = np.diff(answered.offsets)
         most = np.where(sample.shape[:, KIND] == COUNT, _COUNTED, self.config.max_answers)

@@ -5,6 +5,8 @@ them and shuffled; answers whose evidence does not fit are cut, so that a target
 plan has no gold evidence: `raykg.data.prepare` leaves such rows out of training and counts them. For answering, the same lines come from
 the retriever alone, best first.
 
+Questions about one subgraph can share their facts (`ground_together`): they are then numbered once, and read once in training.
+
     facts = facts_for_question(graph, "who directed Alien?", [node], tokenizer, budget=64)
     read_prompt("who directed Alien?", facts.texts)
 """
@@ -124,18 +126,79 @@ def ground(
         seed: Shuffles the lines; the same seed gives the same prompt.
         retriever: Finds distractors (default: two hops).
     """
-    beside = retrieved(graph, row["question"], row["topic_ids"], retriever)
-    kept = _supported(graph, gold_evidence(graph, row), tokenizer, budget)
-    if not kept:
-        return None
-    gold = np.unique(np.concatenate([one.triple_ids for one in kept]))
-    facts = _fitting(graph, np.concatenate([gold, beside[~np.isin(beside, gold)]]), tokenizer, budget)
-    places = np.random.default_rng(seed).permutation(len(facts.texts))
-    facts = Facts(tuple(facts.texts[place] for place in places), facts.triple_ids[places])
-    cited = np.flatnonzero(np.isin(facts.triple_ids, gold)) + 1
+    return ground_together(graph, [row], tokenizer, budget, [seed], retriever)[0]
+
+
+def ground_together(
+    graph: KnowledgeGraph,
+    rows: Sequence[Mapping[str, Any]],
+    tokenizer: Any,  # noqa: ANN401 - as above
+    budget: int,
+    seeds: Sequence[int],
+    retriever: Retriever | None = None,
+) -> list[Grounded | None]:
+    """Return facts and target of training rows that share their facts as far as these fit, so that training reads them once.
+
+    Rows fill a context with their evidence, one after the other, until one does not fit, which begins the next; what is retrieved around
+    all of a context's questions fills the rest. A row's target names every answer that these lines support.
+
+    Args:
+        graph: Where the facts are.
+        rows: In their order; those of one topic should be neighbours.
+        tokenizer: Counts tokens.
+        budget: Most tokens of a context's numbered lines together.
+        seeds: Of each row; that of a context's first row shuffles it.
+        retriever: Finds distractors (default: two hops).
+    """
+    found: list[Grounded | None] = [None] * len(rows)
+    evidence = [gold_evidence(graph, row) for row in rows]
+    for members in _contexts(graph, [_supported(graph, one, tokenizer, budget) for one in evidence], tokenizer, budget):
+        gold = np.unique(np.concatenate([triples for _, triples in members]))
+        beside = [retrieved(graph, rows[place]["question"], rows[place]["topic_ids"], retriever) for place, _ in members]
+        facts = _fitting(graph, np.concatenate([gold, _in_turn(beside, gold)]), tokenizer, budget)
+        places = np.random.default_rng(seeds[members[0][0]]).permutation(len(facts.texts))
+        facts = Facts(tuple(facts.texts[place] for place in places), facts.triple_ids[places])
+        for place, _ in members:
+            kept = [one for one in evidence[place] if np.isin(one.triple_ids, facts.triple_ids).all()]
+            found[place] = Grounded(facts, _target(facts, kept))
+    return found
+
+
+def _contexts(graph: KnowledgeGraph, kept: Sequence[list[Evidence]], tokenizer: Any, budget: int) -> list[list[tuple[int, Ids]]]:  # noqa: ANN401
+    """Return which rows share a context, each with its triples; rows without evidence are in none."""
+    contexts: list[list[tuple[int, Ids]]] = []
+    together: Ids = np.zeros(0, dtype=np.int64)
+    for place, evidence in enumerate(kept):
+        if not evidence:
+            continue
+        triples = np.unique(np.concatenate([one.triple_ids for one in evidence]))
+        more = np.union1d(together, triples)
+        if not contexts or _tokens(graph, more, tokenizer) > budget * GOLD_SHARE:
+            contexts.append([])
+            more = triples
+        contexts[-1].append((place, triples))
+        together = more
+    return contexts
+
+
+def _in_turn(found: Sequence[Ids], gold: Ids) -> Ids:
+    """Return what was retrieved for several questions, the best of each first, once, without the evidence."""
+    longest = max(len(one) for one in found)
+    table = np.full((longest, len(found)), -1, dtype=np.int64)
+    for column, one in enumerate(found):
+        table[: len(one), column] = one
+    flat = table.reshape(-1)
+    flat = flat[(flat >= 0) & ~np.isin(flat, gold)]
+    ordered: Ids = flat[np.sort(np.unique(flat, return_index=True)[1])]
+    return ordered
+
+
+def _target(facts: Facts, kept: Sequence[Evidence]) -> str:
+    """Return the answers that the lines support, in the order in which they support them, and the lines."""
+    cited = np.flatnonzero(np.isin(facts.triple_ids, np.concatenate([one.triple_ids for one in kept]))) + 1
     in_order = sorted(kept, key=lambda one: _first_line(facts, one, kept))
     answers = list(dict.fromkeys(answer for one in in_order for answer in one.answers))
-    return Grounded(facts, write_read_answer(answers, [int(line) for line in cited]))
+    return write_read_answer(answers, [int(line) for line in cited])
 
 
 def gold_evidence(graph: KnowledgeGraph, row: Mapping[str, Any]) -> list[Evidence]:

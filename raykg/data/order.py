@@ -12,17 +12,29 @@ workers share it; its rows are dealt so that each has as much to do (`dealt`).
     >>> sorted(int(row) for step in range(3) for row in order.row_ids(step))
     [0, 1, 2, 3, 4, 5, 6, 7, 8, 9]
 
+Rows that lie near each other in a file are read together, so sets of more than `CHUNK * WINDOW` rows are shuffled on two levels: chunks of
+neighbours among each other, and the rows of every `WINDOW` chunks in a row among each other. A reader then holds one window, however large
+the set is. Rows may also stay beside each other in groups (`together`), as questions about the same facts do that are packed as one.
+
 The bijection is a balanced Feistel network over the next power of four, walked along its cycle until it lands below the number of rows.
 Papers: Black and Rogaway, Ciphers with Arbitrary Finite Domains, CT-RSA 2002 (cycle walking); Luby and Rackoff, 1988 (Feistel). The round
 function is the finaliser of SplitMix64 (Steele, Lea and Flood, OOPSLA 2014): statistical mixing, no secrecy.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
 Rows = NDArray[np.int64]
+Words = NDArray[np.uint64]
+
+CHUNK = 2048
+"""Neighbouring rows that are shuffled as one among the others."""
+
+WINDOW = 32
+"""Chunks whose rows are shuffled among each other."""
 
 _WORD = (1 << 64) - 1
 _ROUNDS = 8  # 4 are enough for large domains; small ones, of a few bits a half, need more
@@ -30,16 +42,29 @@ _ROUNDS = 8  # 4 are enough for large domains; small ones, of a few bits a half,
 
 @dataclass(frozen=True, slots=True)
 class Order:
-    """The order of `rows` rows in global batches of `batch`; every row once per epoch, the last batch of an epoch may be short."""
+    """The order of `rows` rows in global batches of `batch`; every row once per epoch, the last batch of an epoch may be short.
+
+    Attributes:
+        rows: of the set.
+        batch: rows of a global batch.
+        seed: of the run.
+        together: neighbours that stay together and in their order, from row 0 on; of what is left over in a window, there are fewer.
+        chunk: neighbouring rows that are shuffled as one; made a multiple of `together`.
+        window: chunks whose rows are shuffled among each other.
+    """
 
     rows: int
     batch: int
     seed: int
+    together: int = 1
+    chunk: int = CHUNK
+    window: int = WINDOW
 
     def __post_init__(self) -> None:
         """Refuse an order of nothing."""
         if self.rows < 1 or self.batch < 1:
             raise ValueError(f"rows ({self.rows}) and batch ({self.batch}) must be at least 1")
+        object.__setattr__(self, "chunk", max(self.chunk - self.chunk % self.together, self.together))  # groups are not cut
 
     @property
     def steps_per_epoch(self) -> int:
@@ -56,7 +81,41 @@ class Order:
             raise ValueError(f"step ({step}) must not be negative")
         epoch, within = self.position(step)
         places = np.arange(within * self.batch, min((within + 1) * self.batch, self.rows), dtype=np.int64)
-        return permute(places, self.rows, self.seed, epoch)
+        if self.rows <= self.chunk * self.window:
+            return self._shuffled(places, self.rows, self.seed, epoch)
+        return self._windowed(places, epoch)
+
+    def _windowed(self, places: Rows, epoch: int) -> Rows:
+        """Return the rows at some places of an epoch of several windows."""
+        chunks = -(-self.rows // self.chunk)
+        missing = chunks * self.chunk - self.rows  # rows that the last chunk lacks
+        short = int(unpermute(np.array([chunks - 1]), chunks, self.seed, epoch)[0])  # where that one stands among the shuffled chunks
+        size = self.chunk * self.window
+        rows = np.empty_like(places)
+        before = min((short // self.window + 1) * size, chunks * self.chunk) - missing  # places up to the end of its window
+        windows = np.where(places < before, places, places + missing) // size
+        for window in np.unique(windows).tolist():
+            here = windows == window
+            start = window * size - (missing if window > short // self.window else 0)
+            stop = min((window + 1) * size, chunks * self.chunk) - (missing if window >= short // self.window else 0)
+            inside = self._shuffled(places[here] - start, stop - start, _mix_int(self.seed ^ _mix_int(window)), epoch)
+            if window == short // self.window:  # places behind the short chunk are as many further as it lacks
+                inside = np.where(inside < (short % self.window + 1) * self.chunk - missing, inside, inside + missing)
+            chunk, row = np.divmod(inside, self.chunk)
+            rows[here] = permute(window * self.window + chunk, chunks, self.seed, epoch) * self.chunk + row
+        return rows
+
+    def _shuffled(self, places: Rows, size: int, seed: int, epoch: int) -> Rows:
+        """Shuffle places 0 .. size-1, groups of neighbours as one; what is left over beside whole groups comes last."""
+        if self.together == 1:
+            return permute(places, size, seed, epoch)
+        groups = size // self.together
+        whole = places < groups * self.together
+        found = places.copy()
+        group, within = np.divmod(places[whole], self.together)
+        if groups:
+            found[whole] = permute(group, groups, seed, epoch) * self.together + within
+        return found
 
 
 def dealt(weights: NDArray[np.int64], rank: int, world: int) -> Rows:
@@ -82,12 +141,21 @@ def dealt(weights: NDArray[np.int64], rank: int, world: int) -> Rows:
 
 def permute(places: Rows, size: int, seed: int, epoch: int) -> Rows:
     """Map places 0 .. size-1 one-to-one onto 0 .. size-1, differently for each (seed, epoch)."""
+    return _walk(places, size, seed, epoch, _feistel)
+
+
+def unpermute(rows: Rows, size: int, seed: int, epoch: int) -> Rows:
+    """Return the places that `permute` maps onto some rows."""
+    return _walk(rows, size, seed, epoch, _unfeistel)
+
+
+def _walk(places: Rows, size: int, seed: int, epoch: int, network: Callable[[Words, int, list[np.uint64]], Words]) -> Rows:
     half_bits = max(1, (max(size - 1, 1).bit_length() + 1) // 2)
     keys = [np.uint64(_mix_int(_mix_int(_mix_int(seed) ^ epoch) + number)) for number in range(_ROUNDS)]
-    values = _feistel(places.astype(np.uint64), half_bits, keys)
+    values = network(places.astype(np.uint64), half_bits, keys)
     outside = np.flatnonzero(values >= size)
     while len(outside):  # the domain is below 4 * size, so that at least every fourth value lands inside
-        values[outside] = _feistel(values[outside], half_bits, keys)
+        values[outside] = network(values[outside], half_bits, keys)
         outside = outside[values[outside] >= size]
     return values.astype(np.int64)
 
@@ -101,7 +169,7 @@ def draws(row_ids: Rows, seed: int, epoch: int, purpose: str) -> NDArray[np.floa
     return (mixed >> np.uint64(11)).astype(np.float64) * 2.0**-53
 
 
-def _feistel(values: NDArray[np.uint64], half_bits: int, keys: list[np.uint64]) -> NDArray[np.uint64]:
+def _feistel(values: Words, half_bits: int, keys: list[np.uint64]) -> Words:
     shift, mask = np.uint64(half_bits), np.uint64((1 << half_bits) - 1)
     left, right = values >> shift, values & mask
     for key in keys:
@@ -109,7 +177,15 @@ def _feistel(values: NDArray[np.uint64], half_bits: int, keys: list[np.uint64]) 
     return (left << shift) | right
 
 
-def _mix(values: NDArray[np.uint64]) -> NDArray[np.uint64]:
+def _unfeistel(values: Words, half_bits: int, keys: list[np.uint64]) -> Words:
+    shift, mask = np.uint64(half_bits), np.uint64((1 << half_bits) - 1)
+    left, right = values >> shift, values & mask
+    for key in reversed(keys):
+        left, right = right ^ (_mix(left ^ key) & mask), left
+    return (left << shift) | right
+
+
+def _mix(values: Words) -> Words:
     """SplitMix64's finaliser; arithmetic modulo 2**64."""
     values = (values ^ (values >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
     values = (values ^ (values >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)

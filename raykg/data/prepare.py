@@ -110,10 +110,12 @@ def _train(
     chains = np.unique(np.concatenate([test.to_table(["chain"])["chain"].to_numpy() for test in tests.values()]))
     source = cfg.train
     pool = make_questions(source, graph, seed, whole, about | {"set": "train pool"})
-    columns = pool.to_table(["id", "chain", "wording", "plan"])
+    columns = pool.to_table(["id", "chain", "wording", "plan", *(["topic_ids"] if cfg.by_topic else [])])
     reasons = _reasons(columns, chains, cfg.hold_out_wordings)
     counts = {name: int(np.sum(rows)) for name, rows in reasons.items()}
     kept = np.flatnonzero(~np.logical_or.reduce(list(reasons.values())))
+    if cfg.by_topic:
+        kept = kept[np.argsort(_first(columns["topic_ids"])[kept], kind="stable")]
     log.info("training questions: %d kept of %d; left out: %s", len(kept), pool.num_rows, counts)
     if len(kept) <= cfg.validation:
         raise DataError(
@@ -146,6 +148,13 @@ def _weights(run: Path) -> dict[str, str]:
     """Return the hashes of the weights that a finished run left, by file: another planner keeps other paraphrases."""
     model = run / "model" if (run / "model").is_dir() else run
     return {str(file.relative_to(model)): sha256(file) for file in sorted(model.rglob("*.safetensors"))}
+
+
+def _first(lists: pa.ChunkedArray) -> np.ndarray[Any, Any]:
+    """Return the first element of each list, -1 of an empty one."""
+    whole = lists.combine_chunks()
+    flat, starts = whole.flatten().to_numpy(), np.cumsum([0, *pc.list_value_length(whole).to_numpy()])
+    return np.where(starts[1:] > starts[:-1], np.append(flat, -1)[starts[:-1]], -1)
 
 
 def _reasons(rows: pa.Table, tested_chains: np.ndarray[Any, Any], share: float) -> dict[str, np.ndarray[Any, Any]]:

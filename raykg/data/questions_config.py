@@ -37,7 +37,8 @@ class QuestionsConfig:
     """Training rows set aside for evaluation while training runs; taken out of the training set, wordings seen."""
     hold_out_wordings: Fraction = 0.25
     """Share of all wordings that never go to training, whatever the source; chosen by a hash of the wording."""
-
+    by_topic: bool = False
+    """Sort training rows by first topic, so that `targets.questions_per_context` finds neighbours; steps draw them at random anyway."""
     paraphrase: ParaphraseConfig | None = None
     """Adds paraphrases to the training questions; off by default: it costs an answer of the model for each wording."""
 

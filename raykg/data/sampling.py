@@ -82,19 +82,20 @@ class Sampler:
         if not self.kinds.sum():
             self.kinds[PATH] = 1.0
 
-    def sample(self, draws: Draws, steady: Draws) -> Sample:
+    def sample(self, draws: Draws, steady: Draws, about: Draws | None = None) -> Sample:
         """Draw one question for each index; the same for an index whatever others are drawn with it.
 
         Args:
             draws: of this attempt.
             steady: the same in all attempts: decides kind and length, so that the mix holds though some kinds are seldom apt.
+            about: the same for questions that walk from one topic; default: each has its own.
         """
         count = len(draws.index)
         shape = np.full((count, WIDTH), -1, dtype=np.int64)
         shape[:, KIND] = steady.among(self.kinds, "kind")
         topic, other, value = np.full((3, count), -1, dtype=np.int64)
         sample = Sample(shape, topic, other, value, np.zeros(count, dtype=np.bool_))
-        self._walks(sample, draws, steady)
+        self._walks(sample, draws, steady, about)
         self._pairs(sample, draws)
         self._comparisons(sample, draws)
         shape[:, AWAY] = self.shapes.may_return(shape[:, STEPS]) & self.exclude_topic & (shape[:, KIND] != COMPARISON)
@@ -111,14 +112,16 @@ class Sampler:
         begin = offsets[steps]
         return np.asarray(order[begin + draws.below(offsets[steps + 1] - begin, name)])
 
-    def _walks(self, sample: Sample, draws: Draws, steady: Draws) -> None:
+    def _walks(self, sample: Sample, draws: Draws, steady: Draws, about: Draws | None) -> None:
         """Fill in walks of one to three hops, and what a literal does with their answers."""
         kind = sample.shape[:, KIND]
         rows = np.isin(kind, (PATH, COUNT, FILTER, SUPERLATIVE))
         wanted = 1 + steady.among(self.hops, "hops")
         wanted = np.where(kind == PATH, wanted, np.minimum(wanted, 2))
-        group = self._start(draws, "start", draws.among(self._weights, "first step"))
+        group = self._start(about or draws, "start", (about or draws).among(self._weights, "first step"))
         topic = self.table.node[group]
+        if about is not None:  # the topic is common to several questions, the way from it is each one's own
+            group = self._leave(topic, draws, 0)
         steps = np.full((len(kind), MAX_HOPS), -1, dtype=np.int64)
         node, apt = topic, np.ones(len(kind), dtype=np.bool_)
         for hop in range(MAX_HOPS):

@@ -7,8 +7,9 @@
 
 The stream is a range of step numbers that Ray Data tasks turn into token rows, in order. What a step holds is a pure function of the seed,
 the step, and this worker's place among the workers, so a resumed run seeks by starting at another number, and any step can be computed
-alone (`TokenStream.step`). The shares of all workers together are the global batch, exactly; they may differ by one row, and by rows left
-out because they are longer than `targets.max_tokens` (counted, warned about once, and then whenever there are ten times more).
+alone (`TokenStream.step`). The shares of all workers together are the global batch, exactly; they may differ by one row, or one group of
+rows that share their facts, and by rows left out because they are longer than `targets.max_tokens` (counted, warned about once, and then
+whenever there are ten times more).
 """
 
 from __future__ import annotations
@@ -16,24 +17,19 @@ from __future__ import annotations
 import logging
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import lru_cache
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
 from numpy.typing import NDArray
 
-from raykg.data import ground
 from raykg.data.errors import DataError
-from raykg.data.order import Order, Rows, dealt, draws
-from raykg.data.packing import cut, pack
-from raykg.data.prompts import plan_prompt, read_prompt
+from raykg.data.order import Order, Rows
+from raykg.data.packing import by_beginning, cut, pack
+from raykg.data.slicer import Slice, Slicer, tokeniser
 from raykg.data.targets import TargetsConfig
-from raykg.data.tokenise import PLAN, READ, Examples, Tokeniser, choose_targets, micro_batch, split_by_length
-from raykg.kg import mirror
-from raykg.kg.graph import KnowledgeGraph
+from raykg.data.tokenise import Examples, micro_batch, split_by_length
 
 if TYPE_CHECKING:
     from ray.data import Dataset
@@ -48,32 +44,6 @@ STEPS_PER_TASK = 8
 
 SPLIT_OVERHEAD = 32
 """What one more micro-batch costs, in tokens (see `split_by_length`): SmolLM2-135M with LoRA, float32, one CPU core."""
-
-_CHARACTERS = 4  # of a token, about
-
-_BLOCK = pa.schema(
-    [
-        ("step", pa.int64()),
-        ("tokens", pa.list_(pa.int32())),
-        ("lengths", pa.list_(pa.int64())),
-        ("prompts", pa.list_(pa.int64())),
-        ("rows", pa.list_(pa.int64())),
-        ("kinds", pa.list_(pa.int64())),
-        ("too_long", pa.int64()),
-        ("unsupported", pa.int64()),
-    ]
-)
-
-
-class Questions(Protocol):
-    """The part of `QuestionSet` that a stream needs."""
-
-    @property
-    def num_rows(self) -> int:
-        """Number of rows."""
-
-    def take(self, row_ids: Rows) -> pa.Table:
-        """Return some rows, in the order asked for."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,99 +86,6 @@ class StepBatch:
         return self.dropped
 
 
-@dataclass(frozen=True, slots=True)
-class Slice:
-    """A worker's share of a step, tokenised but not yet padded."""
-
-    examples: Examples
-    row_ids: Rows
-    kinds: NDArray[np.int64]
-    too_long: int
-    unsupported: int
-
-
-@dataclass(frozen=True, slots=True)
-class Slicer:
-    """Computes any step's share by itself; small, so that it travels to Ray Data tasks, which open the files it names."""
-
-    questions: str
-    tokenizer: str
-    order: Order
-    targets: TargetsConfig
-    graph: tuple[str, str] | None
-    rank: int = 0
-    world: int = 1
-
-    def slice_of(self, step: int) -> Slice:
-        """Return this worker's rows of a step as tokens.
-
-        Raises:
-            DataError: the question set has another number of rows than the order, or a graph is needed and not given.
-        """
-        rows = self.order.row_ids(step)
-        table = self._opened().take(rows)
-        epoch, _ = self.order.position(step)
-        kinds = choose_targets(rows, self.order.seed, epoch, self.targets.read)
-        mine = dealt(self._weights(table, kinds), self.rank, self.world)
-        rows, table, kinds = rows[mine], table.take(pa.array(mine)), kinds[mine]
-        seeds = (draws(rows, self.order.seed, epoch, "facts") * 2.0**32).astype(np.int64)
-        columns = table.select(["question", "plan", "topics", "topic_ids", "answers", "answer_ids"]).to_pylist()
-        texts = [self._texts(row, kind, seed) for row, kind, seed in zip(columns, kinds.tolist(), seeds.tolist(), strict=True)]
-        kept = np.array([place for place, text in enumerate(texts) if text is not None], dtype=np.int64)
-        found = [text for text in texts if text is not None]
-        examples = _tokeniser(self.tokenizer).encode([text[0] for text in found], [text[1] for text in found])
-        short = np.flatnonzero(examples.lengths <= self.targets.max_tokens)
-        return Slice(
-            examples=examples.select(short),
-            row_ids=rows[kept[short]],
-            kinds=np.array([text[2] for text in found], dtype=np.int64)[short],
-            too_long=len(found) - len(short),
-            unsupported=len(texts) - len(found),
-        )
-
-    def _weights(self, table: pa.Table, kinds: NDArray[np.int64]) -> NDArray[np.int64]:
-        """Return about how long each row's text will be, in characters: nothing is tokenised that other workers compute."""
-        lengths: NDArray[np.int64] = pc.add(pc.utf8_length(table["question"]), pc.utf8_length(table["plan"])).to_numpy().astype(np.int64)
-        return lengths + np.where(kinds == READ, _CHARACTERS * self.targets.facts_tokens, 0)
-
-    def __call__(self, block: Mapping[str, NDArray[np.int64]]) -> pa.Table:
-        """Tokenise the steps `block["id"]`: what a Ray Data task runs."""
-        steps = block["id"].tolist()
-        slices = [self.slice_of(step) for step in steps]
-        columns = {
-            "step": steps,
-            "tokens": [one.examples.tokens for one in slices],
-            "lengths": [one.examples.lengths for one in slices],
-            "prompts": [one.examples.prompts for one in slices],
-            "rows": [one.row_ids for one in slices],
-            "kinds": [one.kinds for one in slices],
-            "too_long": [one.too_long for one in slices],
-            "unsupported": [one.unsupported for one in slices],
-        }
-        return pa.table(columns, schema=_BLOCK)
-
-    def _texts(self, row: Mapping[str, Any], kind: int, seed: int) -> tuple[str, str, int] | None:
-        """Return (prompt, target, kind); a row whose answers no context supports becomes a plan row where there may be plan rows."""
-        if kind == READ:
-            grounded = ground.ground(self._graph(), row, _tokeniser(self.tokenizer).backend, self.targets.facts_tokens, seed)
-            if grounded is not None:
-                return read_prompt(row["question"], grounded.facts.texts), grounded.target, READ
-            if self.targets.plan == 0:
-                return None
-        return plan_prompt(row["question"]), row["plan"], PLAN
-
-    def _graph(self) -> KnowledgeGraph:
-        if self.graph is None:
-            raise DataError(f"{self.questions}: targets.read ({self.targets.read}) needs the graph that the questions are about")
-        return _graph(*self.graph)
-
-    def _opened(self) -> Questions:
-        questions = _questions(self.questions)
-        if questions.num_rows != self.order.rows:
-            raise DataError(f"{self.questions}: it has {questions.num_rows} rows, the order was made for {self.order.rows}")
-        return questions
-
-
 @dataclass(frozen=True, kw_only=True)
 class TokenStream:
     """The steps [start_step, stop_step) of one worker, tokenised by a Ray Data pipeline that this process opens.
@@ -226,6 +103,7 @@ class TokenStream:
         stop_step: One beyond the last step.
         split_overhead: What one more micro-batch costs, in tokens.
         packing: Whether rows stand one behind another in one sequence (`raykg.data.packing`) or one below another, padded.
+        sharing: Whether packed rows that begin alike have their beginning once.
     """
 
     questions: Path
@@ -240,6 +118,7 @@ class TokenStream:
     stop_step: int
     split_overhead: int = SPLIT_OVERHEAD
     packing: bool = False
+    sharing: bool = False
     slicer: Slicer = field(init=False)
 
     def __post_init__(self) -> None:
@@ -288,8 +167,10 @@ class TokenStream:
 
     def _micro_batches(self, examples: Examples) -> list[dict[str, NDArray[np.int64]]]:
         if self.packing:
-            return [pack(examples.select(part)) for part in cut(examples.lengths, self.micro_batch, self.split_overhead)]
-        padding = _tokeniser(str(self.tokenizer)).end
+            rows = examples.select(by_beginning(examples)) if self.sharing else examples
+            parts = cut(rows, self.micro_batch, self.split_overhead, sharing=self.sharing)
+            return [pack(rows.select(part), sharing=self.sharing) for part in parts]
+        padding = tokeniser(str(self.tokenizer)).end
         parts = split_by_length(examples.lengths, self.micro_batch, self.split_overhead)
         return [micro_batch(examples.select(part), padding) for part in parts]
 
@@ -317,7 +198,7 @@ class LeftOut:
 
 
 def _dataset(slicer: Slicer, start_step: int, stop_step: int) -> Dataset:
-    """Return the pipeline of blocks of `_BLOCK`, in the order of their steps."""
+    """Return the pipeline of blocks of `raykg.data.slicer.BLOCK`, in the order of their steps."""
     import ray.data
     from ray.data import ExecutionResources
 
@@ -352,21 +233,3 @@ def _read_row(block: pa.Table, row: int) -> tuple[int, Slice]:
     examples = Examples(values("tokens"), values("lengths"), values("prompts"))
     counts = [int(block[name][row].as_py()) for name in ("step", "too_long", "unsupported")]
     return counts[0], Slice(examples, values("rows"), values("kinds"), counts[1], counts[2])
-
-
-@lru_cache(maxsize=4)
-def _tokeniser(folder: str) -> Tokeniser:
-    mirror.fetch(Path(folder))  # on whatever node this task runs
-    return Tokeniser(folder)
-
-
-@lru_cache(maxsize=4)
-def _questions(folder: str) -> Questions:
-    from raykg.data.question_set import QuestionSet
-
-    return QuestionSet.open(folder)
-
-
-@lru_cache(maxsize=2)
-def _graph(root: str, version: str) -> KnowledgeGraph:
-    return KnowledgeGraph.open(root, version, verify=False)  # the driver verified it

@@ -19,6 +19,11 @@ class TargetsConfig:
     """A row (prompt, completion and end token) beyond this is left out of its batch, counted and warned about."""
     facts_tokens: PositiveInt = 64
     """Room for the numbered facts of a `read` prompt."""
+    questions_per_context: PositiveInt = 1
+    """Neighbouring questions that share these facts as far as they fit, so that training reads them once: several about one subgraph.
+
+    Questions about one topic should be neighbours, as `questions_per_topic` of generated ones makes them; other sources are sorted.
+    """
 
     def __post_init__(self) -> None:
         """Refuse shares that do not add up."""

@@ -17,6 +17,8 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
+from raykg.models.packed_rows import told_apart
+
 if TYPE_CHECKING:
     from torch import Tensor, nn
 
@@ -31,8 +33,9 @@ def loss_sum(model: "nn.Module", batch: "Mapping[str, Tensor]") -> "tuple[Tensor
 
     Args:
         model: A causal language model, wrapped or not.
-        batch: `input_ids` and `labels` [batch, tokens], and maybe `attention_mask` or `position_ids`; a label stands at the position of its
-            own token and is predicted from the position before; `IGNORE` marks what is not learnt.
+        batch: `input_ids` and `labels` [batch, tokens], and maybe `attention_mask`, `position_ids`, or `own` and `shared` of rows that
+            share beginnings (`raykg.models.packed_rows`); a label stands at the position of its own token and is predicted from the
+            position before; `IGNORE` marks what is not learnt.
 
     A batch without answer tokens, which a worker runs when the others have one more, gives 0 and a gradient of zeros.
     """
@@ -47,9 +50,8 @@ def loss_sum(model: "nn.Module", batch: "Mapping[str, Tensor]") -> "tuple[Tensor
     positions = learnt + learnt // (tokens - 1)  # each row of labels lost its first column
     if not count:
         positions = targets.new_zeros(1)
-    inputs = {key: value for key, value in batch.items() if key != "labels"}
     with head_at(model, positions):
-        logits: Tensor = model(**inputs, use_cache=False).logits  # [answers, vocabulary]
+        logits: Tensor = model(**told_apart(language_model(model), batch), use_cache=False).logits  # [answers, vocabulary]
     if not count:
         return logits.float().sum() * 0.0, 0
     exact = logits if logits.dtype == torch.float64 else logits.float()

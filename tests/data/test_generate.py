@@ -92,6 +92,17 @@ def test_few_wordings_a_plan_are_few(films):
     assert max(len(found) for found in shapes.values()) == 2
 
 
+def test_several_questions_ask_about_one_topic(films):
+    settings = Config(split="all", questions_per_topic=8, kinds={"path": 0.8, "count": 0.2})
+    table = Generator(films, settings, 3).rows(np.arange(160))
+    assert table.num_rows > 140
+    topics = [row[0] for row in table["topic_ids"].to_pylist()]
+    assert len(set(topics)) < 40, "20 topics, and others where one has nothing apt"
+    assert len(set(zip(topics, table["template"].to_pylist(), strict=True))) > 80
+    again = Generator(films, settings, 3).rows(np.arange(40, 60))
+    assert set(again["id"].to_pylist()) <= set(table["id"].to_pylist())
+
+
 def test_names_that_need_quotes_get_them(tmp_path):
     graph = from_triples(tmp_path, [('a > b "c"', "r", "x - y"), ("(z)", "r", "x - y"), ("q", "r", "other")])
     rows = Generator(graph, PATHS).rows(np.arange(60))

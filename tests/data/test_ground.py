@@ -4,7 +4,7 @@ from itertools import count
 import numpy as np
 import pytest
 
-from raykg.data.ground import Facts, complete_evidence, fact_texts, facts_for_question, gold_evidence, ground
+from raykg.data.ground import Facts, complete_evidence, fact_texts, facts_for_question, gold_evidence, ground, ground_together
 from raykg.data.prompts import fact_line, parse_read_answer
 from raykg.data.tokenise import token_ids
 from raykg.kg.graph import KnowledgeGraph
@@ -120,6 +120,30 @@ def test_a_superlative_after_a_hop(graph: KnowledgeGraph) -> None:
     texts = fact_texts(graph, complete_evidence(graph, traced))
     films = {text.removesuffix(" has genre science fiction") for text in texts if text.endswith("science fiction")}
     assert all(any(text.startswith(f"{film} runtime") for text in texts) for film in films)
+
+
+@pytest.mark.parametrize("budget", [20, 110, 200, 350, 1500])
+def test_questions_share_their_facts_as_far_as_these_fit(graph: KnowledgeGraph, tokenizer, rows: list[dict], budget: int) -> None:
+    made = ground_together(graph, rows, tokenizer, budget, range(len(rows)))
+    alone = [ground(graph, row, tokenizer, budget, 0) for row in rows]
+    assert [one is None for one in made] == [one is None for one in alone], "company takes nobody's facts away"
+    found = [(row, one) for row, one in zip(rows, made, strict=True) if one is not None]
+    for row, one in found:
+        assert lines(one.facts, tokenizer) <= budget
+        said = parse_read_answer(one.target, len(one.facts.texts))
+        there = set(one.facts.triple_ids.tolist())
+        supported = [each for each in gold_evidence(graph, row) if set(each.triple_ids.tolist()) <= there]
+        assert set(said.answers) == {answer for each in supported for answer in each.answers}
+        assert {int(one.facts.triple_ids[line - 1]) for line in said.citations} == {int(t) for e in supported for t in e.triple_ids}
+    contexts = [one.facts.texts for _, one in found]
+    assert all(len(np.unique(one.facts.triple_ids)) == len(one.facts.triple_ids) for _, one in found)
+    if budget == 1500:
+        assert len(set(contexts)) == 1
+    if budget == 350:
+        assert 1 < len(set(contexts)) < len(contexts)
+    assert [one and one.target for one in ground_together(graph, rows, tokenizer, budget, range(len(rows)))] == [
+        one and one.target for one in made
+    ]
 
 
 @pytest.mark.parametrize(

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from scipy import stats
 
 from raykg.data import order as module
-from raykg.data.order import Order, dealt, draws, permute
+from raykg.data.order import Order, dealt, draws, permute, unpermute
 
 
 def test_module_example_runs() -> None:
@@ -25,6 +25,68 @@ def test_every_row_once_per_epoch(rows: int, batch: int, seed: int, epoch: int) 
     assert np.array_equal(np.sort(np.concatenate(batches)), np.arange(rows))
     assert order.position(first) == (epoch, 0)
     assert order.position(first + order.steps_per_epoch - 1) == (epoch, order.steps_per_epoch - 1)
+
+
+@settings(deadline=None, max_examples=200)
+@given(
+    rows=st.integers(1, 700),
+    batch=st.integers(1, 50),
+    seed=st.integers(0, 2**64),
+    epoch=st.integers(0, 10**6),
+    together=st.integers(1, 4),
+    groups=st.integers(1, 5),
+    window=st.integers(1, 4),
+)
+def test_every_row_once_per_epoch_on_two_levels(
+    rows: int, batch: int, seed: int, epoch: int, together: int, groups: int, window: int
+) -> None:
+    order = Order(rows, batch, seed, together, chunk=together * groups + 1, window=window)
+    first = epoch * order.steps_per_epoch
+    found = np.concatenate([order.row_ids(step) for step in range(first, first + order.steps_per_epoch)])
+    assert np.array_equal(np.sort(found), np.arange(rows))
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_a_reader_needs_one_window_at_a_time(seed: int) -> None:
+    """Far larger sets than memory: a chunk is wanted within one stretch of the epoch, and never again."""
+    order = Order(rows=10_050, batch=50, seed=seed, chunk=100, window=8)
+    found = np.concatenate([order.row_ids(step) for step in range(order.steps_per_epoch)])
+    assert np.array_equal(np.sort(found), np.arange(10_050))
+    place = np.argsort(found)
+    spans = [np.ptp(place[start : start + 100]) for start in range(0, 10_050, 100)]
+    assert max(spans) < 800
+    assert np.mean(spans) > 700, "the rows of a chunk are spread over its window"
+
+
+def test_two_levels_shuffle_well() -> None:
+    """Of two rows of one chunk few are in one batch; the order of chunks and that within a window follow no pattern."""
+    order = Order(rows=200_000, batch=32, seed=3, chunk=500, window=20)
+    found = np.concatenate([order.row_ids(step) for step in range(order.steps_per_epoch)])
+    assert abs(np.corrcoef(found[:-1], found[1:])[0, 1]) < 0.05, "neighbours of the epoch are no neighbours of the file"
+    chunks = found.reshape(-1, 32) // 500
+    alike = np.mean([32 - len(np.unique(batch)) for batch in chunks])
+    expected = 32 - 20 * (1 - (1 - 1 / 20) ** 32)  # of 32 draws among the 20 chunks of a window
+    assert abs(alike - expected) < 0.3
+    within = np.argsort(found)[:500] - np.argsort(found)[:500].min()
+    assert stats.kstest(within / 10_000, "uniform").pvalue > 0.001
+    other = np.concatenate([order.row_ids(step + order.steps_per_epoch) for step in range(order.steps_per_epoch)])
+    assert np.mean(found == other) < 0.001
+
+
+@given(rows=st.integers(8, 300), batch=st.integers(1, 9), seed=st.integers(0, 99))
+def test_groups_stay_together(rows: int, batch: int, seed: int) -> None:
+    order = Order(rows, 4 * batch, seed, together=4)
+    for step in range(order.steps_per_epoch):
+        found = order.row_ids(step)
+        found = found[: len(found) // 4 * 4].reshape(-1, 4)
+        assert (found == found[:, :1] + np.arange(4)).all()
+        assert (found[:, 0] % 4 == 0).all()
+
+
+@given(size=st.integers(1, 3000), seed=st.integers(-(2**70), 2**70), epoch=st.integers(0, 10**6))
+def test_a_permutation_can_be_undone(size: int, seed: int, epoch: int) -> None:
+    places = np.arange(size)
+    assert np.array_equal(unpermute(permute(places, size, seed, epoch), size, seed, epoch), places)
 
 
 @given(weights=st.lists(st.integers(0, 2000), max_size=70), world=st.integers(1, 9))

@@ -52,6 +52,14 @@ def test_validation_is_taken_from_training(sets):
     assert set(sets.train.to_table()["wording_seen"].to_pylist()) == {True}
 
 
+def test_questions_about_one_topic_become_neighbours(sets, films, tmp_path, ray_session):
+    by_topic = prepare_questions(config(by_topic=True), films, 0, tmp_path)
+    for one, other in ((by_topic.train, sets.train), (by_topic.validation, sets.validation)):
+        assert sorted(one.to_table()["id"].to_pylist()) == sorted(other.to_table()["id"].to_pylist())
+    topics = [row[0] if row else -1 for row in by_topic.train.to_table()["topic_ids"].to_pylist()]
+    assert topics == sorted(topics)
+
+
 def test_two_tests_of_one_source_have_names_of_their_own(sets):
     assert list(sets.tests) == ["generated", "generated-2"]
 

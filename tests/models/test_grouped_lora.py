@@ -32,6 +32,30 @@ def batch(seed: int, rows: int) -> dict[str, torch.Tensor]:
     return {"input_ids": torch.cat(ids)[None], "position_ids": torch.cat(places)[None], "labels": torch.cat(labels)[None]}
 
 
+def branches(seed: int) -> dict[str, torch.Tensor]:
+    """Three questions about the same facts, which stand there once."""
+    tokens = torch.randint(3, 250, (21,), generator=torch.Generator().manual_seed(seed))
+    own, shared = torch.tensor([13, 3, 5]), torch.tensor([0, 9, 9])
+    places = torch.cat([torch.arange(13), torch.arange(9, 12), torch.arange(9, 14)])
+    labels = torch.where(places < 11, IGNORE, tokens)
+    return {"input_ids": tokens[None], "position_ids": places[None], "labels": labels[None], "own": own, "shared": shared}
+
+
+def test_rows_that_share_their_beginning_and_rows_that_do_not_can_share_a_pass(folder):
+    names = ["wide", "narrow", "low"]
+    grouped = GroupedLora(load_model(folder), {name: TRIALS[name] for name in names})
+    with torch.no_grad():
+        for name in names:
+            for key, value in grouped.parameters(name).items():
+                value.add_(torch.randn(value.shape, generator=torch.Generator().manual_seed(len(key))) * 0.1)
+    batches = {"wide": branches(1), "narrow": batch(2, 3), "low": branches(3)}
+    found = grouped.losses(batches)
+    for name in names:
+        with grouped.alone(name) as model:
+            total, count = loss_sum(model, batches[name])
+        assert (found[name][0].item(), found[name][1]) == (pytest.approx(total.item(), rel=1e-6), count)
+
+
 def state(seed: int, step: int) -> torch.Tensor:
     return torch.Generator().manual_seed(1000 * seed + step).get_state()
 

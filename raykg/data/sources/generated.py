@@ -60,6 +60,8 @@ class Config:
     """Relations whose tails are values though the graph has them as entities, often years: no questions along equal ones either."""
     topics_bracketed: bool = False
     """Write topics as [name], as MetaQA publishes them."""
+    questions_per_topic: PositiveInt = 1
+    """Numbers in a row that ask about one topic, as contexts that questions share want them; not intersections, exclusions, comparisons."""
     wordings: Text | None = None
     """`movies`, `geography` or the path of an author's wordings; without it they are made from the relations' labels."""
     wordings_per_plan: PositiveInt | None = None

@@ -1,0 +1,183 @@
+"""A worker's share of any step as tokens: what a Ray Data task computes, from the files that it names.
+
+    slicer = Slicer(str(questions), str(tokenizer), Order(rows, batch, seed), cfg.targets, (root, version), rank=0, world=2)
+    slicer.slice_of(41).examples        # the same whatever was computed before, and wherever
+
+It needs neither torch nor Ray, and opens question set, tokenizer and graph once in a process.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+from typing import Any, Protocol
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+from numpy.typing import NDArray
+
+from raykg.data.errors import DataError
+from raykg.data.ground import ground_together
+from raykg.data.order import Order, Rows, dealt, draws
+from raykg.data.prompts import plan_prompt, read_prompt
+from raykg.data.targets import TargetsConfig
+from raykg.data.tokenise import PLAN, READ, Examples, Tokeniser, choose_targets
+from raykg.kg import mirror
+from raykg.kg.graph import KnowledgeGraph
+
+_CHARACTERS = 4  # of a token, about
+
+BLOCK = pa.schema(
+    [
+        ("step", pa.int64()),
+        ("tokens", pa.list_(pa.int32())),
+        ("lengths", pa.list_(pa.int64())),
+        ("prompts", pa.list_(pa.int64())),
+        ("rows", pa.list_(pa.int64())),
+        ("kinds", pa.list_(pa.int64())),
+        ("too_long", pa.int64()),
+        ("unsupported", pa.int64()),
+    ]
+)
+
+
+class Questions(Protocol):
+    """The part of `QuestionSet` that a stream needs."""
+
+    @property
+    def num_rows(self) -> int:
+        """Number of rows."""
+
+    def take(self, row_ids: Rows) -> pa.Table:
+        """Return some rows, in the order asked for."""
+
+
+@dataclass(frozen=True, slots=True)
+class Slice:
+    """A worker's share of a step, tokenised but not yet padded."""
+
+    examples: Examples
+    row_ids: Rows
+    kinds: NDArray[np.int64]
+    too_long: int
+    unsupported: int
+
+
+@dataclass(frozen=True, slots=True)
+class Slicer:
+    """Computes any step's share by itself; small, so that it travels to Ray Data tasks, which open the files it names."""
+
+    questions: str
+    tokenizer: str
+    order: Order
+    targets: TargetsConfig
+    graph: tuple[str, str] | None
+    rank: int = 0
+    world: int = 1
+
+    def slice_of(self, step: int) -> Slice:
+        """Return this worker's rows of a step as tokens.
+
+        Raises:
+            DataError: the question set has another number of rows than the order, or a graph is needed and not given.
+        """
+        rows = self.order.row_ids(step)
+        table = self._opened().take(rows)
+        epoch, _ = self.order.position(step)
+        first = rows - rows % self.order.together  # rows that stay together get one target
+        kinds = choose_targets(first, self.order.seed, epoch, self.targets.read)
+        mine = _dealt_together(self._weights(table, kinds), first, self.rank, self.world)
+        rows, table, kinds, first = rows[mine], table.take(pa.array(mine)), kinds[mine], first[mine]
+        seeds = (draws(rows, self.order.seed, epoch, "facts") * 2.0**32).astype(np.int64)
+        columns = table.select(["question", "plan", "topics", "topic_ids", "answers", "answer_ids"]).to_pylist()
+        texts = self._texts(columns, kinds, seeds.tolist(), first)
+        kept = np.array([place for place, text in enumerate(texts) if text is not None], dtype=np.int64)
+        found = [text for text in texts if text is not None]
+        examples = tokeniser(self.tokenizer).encode([text[0] for text in found], [text[1] for text in found])
+        short = np.flatnonzero(examples.lengths <= self.targets.max_tokens)
+        return Slice(
+            examples=examples.select(short),
+            row_ids=rows[kept[short]],
+            kinds=np.array([text[2] for text in found], dtype=np.int64)[short],
+            too_long=len(found) - len(short),
+            unsupported=len(texts) - len(found),
+        )
+
+    def _weights(self, table: pa.Table, kinds: NDArray[np.int64]) -> NDArray[np.int64]:
+        """Return about how long each row's text will be, in characters: nothing is tokenised that other workers compute."""
+        lengths: NDArray[np.int64] = pc.add(pc.utf8_length(table["question"]), pc.utf8_length(table["plan"])).to_numpy().astype(np.int64)
+        return lengths + np.where(kinds == READ, _CHARACTERS * self.targets.facts_tokens, 0)
+
+    def __call__(self, block: Mapping[str, NDArray[np.int64]]) -> pa.Table:
+        """Tokenise the steps `block["id"]`: what a Ray Data task runs."""
+        steps = block["id"].tolist()
+        slices = [self.slice_of(step) for step in steps]
+        columns = {
+            "step": steps,
+            "tokens": [one.examples.tokens for one in slices],
+            "lengths": [one.examples.lengths for one in slices],
+            "prompts": [one.examples.prompts for one in slices],
+            "rows": [one.row_ids for one in slices],
+            "kinds": [one.kinds for one in slices],
+            "too_long": [one.too_long for one in slices],
+            "unsupported": [one.unsupported for one in slices],
+        }
+        return pa.table(columns, schema=BLOCK)
+
+    def _texts(
+        self, rows: Sequence[Mapping[str, Any]], kinds: Rows, seeds: Sequence[int], first: Rows
+    ) -> list[tuple[str, str, int] | None]:
+        """Return (prompt, target, kind) of each row; one whose answers no facts support becomes a plan row where there may be any."""
+        texts: list[tuple[str, str, int] | None] = [
+            (plan_prompt(row["question"]), row["plan"], PLAN) if kind == PLAN or self.targets.plan else None
+            for row, kind in zip(rows, kinds.tolist(), strict=True)
+        ]
+        for group in np.unique(first[kinds == READ]).tolist():
+            places = np.flatnonzero(first == group).tolist()
+            chosen, drawn = [rows[place] for place in places], [seeds[place] for place in places]
+            found = ground_together(self._graph(), chosen, tokeniser(self.tokenizer).backend, self.targets.facts_tokens, drawn)
+            for place, row, grounded in zip(places, chosen, found, strict=True):
+                if grounded is not None:
+                    texts[place] = read_prompt(row["question"], grounded.facts.texts), grounded.target, READ
+        return texts
+
+    def _graph(self) -> KnowledgeGraph:
+        if self.graph is None:
+            raise DataError(f"{self.questions}: targets.read ({self.targets.read}) needs the graph that the questions are about")
+        return _graph(*self.graph)
+
+    def _opened(self) -> Questions:
+        questions = _questions(self.questions)
+        if questions.num_rows != self.order.rows:
+            raise DataError(f"{self.questions}: it has {questions.num_rows} rows, the order was made for {self.order.rows}")
+        return questions
+
+
+def _dealt_together(weights: Rows, first: Rows, rank: int, world: int) -> Rows:
+    """Return the places of a worker's rows, whole groups of those that stay together."""
+    _, start, group = np.unique(first, return_index=True, return_inverse=True)
+    order = np.argsort(np.argsort(start))  # of the groups, as they come
+    heavy = np.bincount(order[group], weights=weights).astype(np.int64)
+    return np.flatnonzero(np.isin(order[group], dealt(heavy, rank, world)))
+
+
+@lru_cache(maxsize=4)
+def tokeniser(folder: str) -> Tokeniser:
+    """Return the tokenizer of a folder, opened once in a process."""
+    mirror.fetch(Path(folder))  # on whatever node this task runs
+    return Tokeniser(folder)
+
+
+@lru_cache(maxsize=4)
+def _questions(folder: str) -> Questions:
+    from raykg.data.question_set import QuestionSet
+
+    return QuestionSet.open(folder)
+
+
+@lru_cache(maxsize=2)
+def _graph(root: str, version: str) -> KnowledgeGraph:
+    return KnowledgeGraph.open(root, version, verify=False)  # the driver verified it
