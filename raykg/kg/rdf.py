@@ -13,6 +13,7 @@ from urllib.parse import quote, unquote
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from raykg.kg.literals import short_datatype
@@ -94,6 +95,18 @@ class Statements:
         self.datatypes.append(datatype)
         self.numbers.append(number)
 
+    def plain(self, rows: pa.Table) -> tuple[pa.Table, pa.Table | None, NDArray[np.int64]]:
+        """Take statements between IRIs as columns: head, relation, tail; return triples, names, and which rows are triples.
+
+        What is collected stays as it is.
+        """
+        typed = pc.equal(rows["relation"], RDF_TYPE) if "type" in self._columns.values() else pa.repeat(False, rows.num_rows)
+        types, triples = rows.filter(typed), rows.filter(pc.invert(typed))
+        columns = {name: keys_of_iris(triples[name]) for name in ("head", "relation", "tail")}
+        table = pa.table(columns | {"datatype": pa.nulls(triples.num_rows, pa.string())})
+        names = _named(keys_of_iris(types["head"]), type=keys_of_iris(types["tail"])) if types.num_rows else None
+        return table, names, np.flatnonzero(~np.asarray(typed))
+
     def rows(self) -> pa.Table:
         """Return the triples collected."""
         columns = {"head": self.heads, "relation": self.relations, "tail": self.tails, "datatype": self.datatypes}
@@ -104,11 +117,14 @@ class Statements:
         if not self.names:
             return None
         keys, columns, texts, ranks = zip(*self.names, strict=True)
-        table = {"key": pa.array(keys, pa.string()), "rank": pa.array(ranks, pa.int32())}
-        for column in ("label", "description", "type"):
-            table[column] = pa.array([text if name == column else None for name, text in zip(columns, texts, strict=True)], pa.string())
+        given = {
+            column: pa.array([text if name == column else None for name, text in zip(columns, texts, strict=True)], pa.string())
+            for column in ("label", "description", "type")
+        }
         lists = [[text] if name == "aliases" else [] for name, text in zip(columns, texts, strict=True)]
-        return pa.table(table | {"aliases": pa.array(lists, pa.list_(pa.string()))})
+        return _named(
+            pa.array(keys, pa.string()), rank=pa.array(ranks, pa.int32()), aliases=pa.array(lists, pa.list_(pa.string())), **given
+        )
 
     def places(self) -> NDArray[np.int64]:
         """Return the number of each triple among the statements, from 0; `[triples]`."""
@@ -128,3 +144,22 @@ class Statements:
         if not isinstance(term, self._literal):
             return self._node(term), None
         return term.value, f"@{term.language}" if term.language else short_datatype(term.datatype.value)
+
+
+def keys_of_iris(iris: pa.ChunkedArray) -> pa.ChunkedArray:
+    """Return the key of each IRI (`key_of_iri`)."""
+    minted = pc.starts_with(iris, MINTED)
+    if not pc.any(minted).as_py():
+        return iris
+    return pa.chunked_array([pa.array([key_of_iri(iri) for iri in iris.to_pylist()], iris.type)])
+
+
+def _named(key: pa.Array, **given: pa.Array) -> pa.Table:
+    """Return a table of names with all its columns, those that are not given empty."""
+    rows = len(key)
+    empty = {
+        "rank": pa.array(np.zeros(rows, dtype=np.int32)),
+        **{name: pa.nulls(rows, pa.string()) for name in ("label", "description", "type")},
+        "aliases": pa.array([[]] * rows, pa.list_(pa.string())),
+    }
+    return pa.table({"key": key} | {name: given.get(name, column) for name, column in empty.items()})

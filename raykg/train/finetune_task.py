@@ -90,9 +90,14 @@ class FinetuneTask:
 
     def batches(self, start_step: int, stop_step: int) -> Iterator[Step]:
         """Stream this worker's micro-batches through Ray Data."""
+        for batch in self.stream(start_step, stop_step):
+            yield Step(batch.micro_batches, batch.answer_tokens, rows=batch.rows, tokens=batch.tokens, cut=batch.dropped)
+
+    def stream(self, start_step: int, stop_step: int) -> TokenStream:
+        """Return this worker's share of some steps, of which any can also be computed here and now."""
         cfg = self._cfg
         questions = QuestionSet.open(self._inputs.train)
-        stream = TokenStream(
+        return TokenStream(
             questions=questions.folder,
             tokenizer=Path(self._inputs.tokenizer),
             order=Order(questions.num_rows, cfg.train.batch, cfg.run.seed, cfg.targets.questions_per_context),
@@ -107,8 +112,6 @@ class FinetuneTask:
             sharing=cfg.train.sharing,
             split_overhead=SPLIT_OVERHEAD if self._ranks.device.type == "cpu" else _GPU_SPLIT_OVERHEAD,
         )
-        for batch in stream:
-            yield Step(batch.micro_batches, batch.answer_tokens, rows=batch.rows, tokens=batch.tokens, cut=batch.dropped)
 
     def share(self) -> object:
         """Return what the batches depend on, so that trials with the same ones make them once."""

@@ -1,13 +1,14 @@
 """N-Triples: one RDF statement a line; labels, aliases, descriptions and types become names, everything else triples.
 
-Specification: RDF 1.1 N-Triples, W3C Recommendation 2014. Read by Oxigraph's parser in blocks of lines; a block that it refuses is read
-again in ever smaller parts, so every bad line is found with its number and byte offset.
+Specification: RDF 1.1 N-Triples, W3C Recommendation 2014. Lines that are three plain IRIs are taken as columns; all others are read by
+Oxigraph's parser in blocks, and a block that it refuses again in ever smaller parts, so every bad line is found with its number and byte
+offset.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Literal
 
 from raykg.config.schema import config
@@ -54,17 +55,33 @@ class Ntriples:
                 yield self._read(block, source)
 
     def _read(self, block: Block, source: SourceFile) -> Piece:
+        """Take lines that are three plain IRIs as columns, and parse all others."""
         import numpy as np
+        import pyarrow as pa
 
+        from raykg.kg.iri_lines import iri_rows
         from raykg.kg.rdf import Statements
 
         statements = Statements(self.config.types, self.config.languages, source.scope)
-        lines, offsets = _content_lines(block)
-        bad: list[BadRow] = []
-        taken = np.array(_parse(block.data, lines, offsets, statements, bad, block), dtype=np.int64)
-        places = taken[statements.places()]
-        read = statements.count + len(bad)
-        return Piece(statements.rows(), statements.name_table(), block.line + lines[places], block.offset + offsets[places], bad, read)
+        lines, starts = _content_lines(block)
+        ends = _ends(block.data, starts)
+        plain, rows = iri_rows(block.data, starts, ends)
+        other = np.flatnonzero(~plain)
+        parsed, problems = _parse([block.data[start:end] for start, end in zip(starts[other], ends[other], strict=True)], statements)
+        bad = [
+            _bad(raw, problem, block.line + int(lines[other[at]]), block.offset + int(starts[other[at]])) for at, raw, problem in problems
+        ]
+        triples, names, kept = statements.plain(rows)
+        places = np.concatenate([np.flatnonzero(plain)[kept], other[np.array(parsed, dtype=np.int64)[statements.places()]]])
+        found = [table for table in (names, statements.name_table()) if table is not None]
+        return Piece(
+            pa.concat_tables([triples, statements.rows()]),
+            pa.concat_tables(found) if found else None,
+            block.line + lines[places],
+            block.offset + starts[places],
+            bad,
+            rows.num_rows + statements.count + len(bad),
+        )
 
 
 def _content_lines(block: Block) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
@@ -82,20 +99,27 @@ def _content_lines(block: Block) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
     return np.flatnonzero(held), starts[held]
 
 
-def _parse(
-    data: bytes, lines: NDArray[np.int64], offsets: NDArray[np.int64], statements: Statements, bad: list[BadRow], block: Block
-) -> list[int]:
-    """Parse the content lines of a block, or each of its parts where one is bad; return the places in `lines` of the statements taken."""
+def _ends(data: bytes, starts: NDArray[np.int64]) -> NDArray[np.int64]:
+    """Return where each line ends, behind its line break."""
+    import numpy as np
+
+    breaks = np.flatnonzero(np.frombuffer(data, dtype=np.uint8) == 10) + 1
+    breaks = np.append(breaks, len(data))
+    return breaks[np.searchsorted(breaks, starts, side="right")]
+
+
+def _parse(lines: Sequence[bytes], statements: Statements) -> tuple[list[int], list[tuple[int, bytes, str]]]:
+    """Parse lines, or each part of them where one is bad; return which were taken, and number, bytes and problem of the others."""
     import pyoxigraph
 
     taken: list[int] = []
+    bad: list[tuple[int, bytes, str]] = []
     parts = [(0, len(lines))]
     while parts:
         begin, end = parts.pop()
         if begin == end:
             continue
-        stop = int(offsets[end]) if end < len(offsets) else len(data)
-        part = data[int(offsets[begin]) : stop]
+        part = b"".join(lines[begin:end])
         try:
             found = list(pyoxigraph.parse(input=part, format=pyoxigraph.RdfFormat.N_TRIPLES)) if b"\0" not in part else []
             problem = "" if len(found) == end - begin else "not one statement, or it does not end on its line"
@@ -109,11 +133,11 @@ def _parse(
             step = max(1, (end - begin) // 16)
             parts.extend((low, min(low + step, end)) for low in reversed(range(begin, end, step)))
         else:
-            bad.append(_bad(part.split(b"\n")[0], problem, block, int(lines[begin]), int(offsets[begin])))
-    return taken
+            bad.append((begin, part.split(b"\n")[0], problem))
+    return taken, bad
 
 
-def _bad(raw: bytes, problem: str, block: Block, line: int, offset: int) -> BadRow:
+def _bad(raw: bytes, problem: str, line: int, offset: int) -> BadRow:
     kind, reason = "syntax", problem
     if b"\0" in raw:
         kind, reason = "nul", "a NUL byte"
@@ -122,7 +146,7 @@ def _bad(raw: bytes, problem: str, block: Block, line: int, offset: int) -> BadR
             raw.decode()
         except UnicodeDecodeError as error:
             kind, reason = "utf-8", f"byte {error.start} of the row (0x{raw[error.start]:02x}) is not UTF-8"
-    return BadRow(kind, reason, block.line + line, block.offset + offset, excerpt(raw))
+    return BadRow(kind, reason, line, offset, excerpt(raw))
 
 
 def _without_place(message: str) -> str:
