@@ -2,9 +2,10 @@
 
 Source: the packing of LoRA configurations as in mLoRA, arXiv 2312.02515, and LoRAFusion, arXiv 2510.00206; the layers are PEFT's.
 
-The rows of all trials lie one behind another in one sequence, so the base runs once, forward and backward, for all of them; of each layer
-with adapters every trial's stretch of tokens goes through its own A and B. Nothing of a trial reaches another one: its rows attend to
-themselves alone, its loss is its own, and dropout draws from a stream of random numbers of its own, the same that it would draw alone.
+The trials' sequences lie below each other in one batch, so the base runs once, forward and backward, for all of them; of each layer with
+adapters every trial's sequence goes through its own A and B. (One long sequence would need no padding, but attention would compare every
+trial's tokens with all the others'.) Nothing of a trial reaches another one: its rows attend to themselves alone, its loss is its own, and
+dropout draws from a stream of random numbers of its own, the same that it would draw alone.
 
     model = GroupedLora(load_model(folder), {"a": (LoraConfig(rank=8), 0), "b": (LoraConfig(rank=16), 0)})
     losses = model.losses({"a": batch, "b": other})           # name -> (sum of the answer tokens' losses, how many)
@@ -14,7 +15,7 @@ themselves alone, its loss is its own, and dropout draws from a stream of random
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
@@ -33,7 +34,7 @@ class GroupedLora:
     """Puts adapters beside each other on a base and trains them together.
 
     Abilities: adapters of different ranks, targets, blocks, dropout and scaling; trials that leave while the others go on; rows packed in
-    one sequence.
+    one sequence a trial.
     Not supported: DoRA, full fine-tuning, padded batches, gradient checkpointing (its second forward pass would draw dropout anew).
 
     Raises:
@@ -58,7 +59,7 @@ class GroupedLora:
                 else:
                     self.model.add_adapter(name, settings[name])
         self._streams: dict[str, Tensor | None] = dict.fromkeys(adapters)  # states of the trials' own generators
-        self._stretches: list[tuple[str, int, int]] = []  # trial, first token, token after its last one
+        self._lengths: dict[str, int] = {}  # of the trials' sequences in the batch, in their order; -1: one trial, whatever the batch
         for layer in self._layers():
             layer.forward = partial(self._through, layer)
         self._train_all()
@@ -98,15 +99,12 @@ class GroupedLora:
         wrong = [name for name, batch in batches.items() if len(batch["input_ids"]) != 1 or not _packed(batch)]
         if wrong:
             raise LoraError(f"trial {wrong[0]}: its rows are padded: set train.packing=true, only packed rows can share a pass")
-        batches = {name: {"position_ids": _counted(batch["input_ids"]), **batch} for name, batch in batches.items()}
-        together = {key: torch.cat([batch[key] for batch in batches.values()], dim=1) for key in ("input_ids", "position_ids")}
-        if any("shared" in batch for batch in batches.values()):
-            rows = [_rows(batch) for batch in batches.values()]
-            together |= {key: torch.cat([each[number] for each in rows]) for number, key in enumerate(("own", "shared"))}
+        lengths = {name: batch["input_ids"].shape[1] for name, batch in batches.items()}
         targets = {name: functional.pad(batch["labels"][0, 1:], (0, 1), value=IGNORE) for name, batch in batches.items()}
-        learnt = (torch.cat([*targets.values()]) != IGNORE).nonzero().squeeze(1)
-        with self._over({name: batch["input_ids"].shape[1] for name, batch in batches.items()}), head_at(self.model, learnt):
-            logits = self.model(**told_apart(self.model, together), use_cache=False).logits.float()
+        longest = max(lengths.values())
+        learnt = [(wanted != IGNORE).nonzero().squeeze(1) + row * longest for row, wanted in enumerate(targets.values())]
+        with self._over(lengths), head_at(self.model, torch.cat(learnt)):
+            logits = self.model(**_together(self.model, [*batches.values()], longest), use_cache=False).logits.float()
         found: dict[str, tuple[Tensor, int]] = {}
         start = 0
         for name, wanted in targets.items():
@@ -119,13 +117,13 @@ class GroupedLora:
     @contextmanager
     def alone(self, name: str) -> Iterator[Any]:
         """Give the model as it is with one trial's adapter, in evaluation mode, for any batch."""
-        before, self._stretches = self._stretches, [(name, 0, -1)]
+        before, self._lengths = self._lengths, {name: -1}
         self.model.set_adapter(name)
         self.model.eval()
         try:
             yield self.model
         finally:
-            self._stretches = before
+            self._lengths = before
             self._train_all()
 
     def save(self, name: str, folder: Path, base: str | None = None) -> None:
@@ -134,16 +132,12 @@ class GroupedLora:
 
     @contextmanager
     def _over(self, lengths: Mapping[str, int]) -> Iterator[None]:
-        """Let each trial have its stretch of the next sequence."""
-        start, stretches = 0, []
-        for name, length in lengths.items():
-            stretches.append((name, start, start + length))
-            start += length
-        before, self._stretches = self._stretches, stretches
+        """Let each trial have its sequence of the next batch."""
+        before, self._lengths = self._lengths, dict(lengths)
         try:
             yield
         finally:
-            self._stretches = before
+            self._lengths = before
 
     def _train_all(self) -> None:
         """Let every adapter learn, and the base not: PEFT trains the active one alone."""
@@ -161,23 +155,21 @@ class GroupedLora:
         import torch
 
         output: Tensor = layer.base_layer(entered, *args, **kwargs)
-        if not self._stretches:
+        if not self._lengths:
             raise LoraError("a grouped model runs by `losses`, or `alone` for one trial")
-        if self._stretches[0][2] < 0:  # one trial, whatever the shape
-            return self._added(layer, self._stretches[0][0], entered, output)
-        mine = [(name, start, stop) for name, start, stop in self._stretches if name in layer.lora_A]
-        if not mine:
+        first = next(iter(self._lengths))
+        if self._lengths[first] < 0:  # one trial, whatever the shape
+            return self._added(layer, first, entered, output)
+        if not any(name in layer.lora_A for name in self._lengths):
             return output
         updates = []
-        done = 0
-        for name, start, stop in mine:
-            if start > done:
-                updates.append(output.new_zeros(1, start - done, output.shape[-1]))
-            updates.append(self._update(layer, name, entered[:, start:stop]).to(output.dtype))
-            done = stop
-        if done < output.shape[1]:
-            updates.append(output.new_zeros(1, output.shape[1] - done, output.shape[-1]))
-        return output + torch.cat(updates, dim=1)
+        for row, (name, length) in enumerate(self._lengths.items()):
+            if name not in layer.lora_A:
+                updates.append(output.new_zeros(1, *output.shape[1:]))
+                continue
+            update = self._update(layer, name, entered[row : row + 1, :length]).to(output.dtype)
+            updates.append(torch.nn.functional.pad(update, (0, 0, 0, output.shape[1] - length)))
+        return output + torch.cat(updates)
 
     def _added(self, layer: Any, name: str, entered: Tensor, output: Tensor) -> Tensor:  # noqa: ANN401 - PEFT's layer
         return output + self._update(layer, name, entered).to(output.dtype) if name in layer.lora_A else output
@@ -223,10 +215,21 @@ def _rows(batch: Mapping[str, Tensor]) -> tuple[Tensor, Tensor]:
     return own, torch.zeros_like(own)
 
 
-def _counted(ids: Tensor) -> Tensor:
+def _together(model: Any, batches: Sequence[Mapping[str, Tensor]], longest: int) -> dict[str, Tensor]:  # noqa: ANN401 - a PEFT model
+    """Return the model's inputs for sequences below each other, padded to the longest one; what is padded sees and changes nothing."""
     import torch
 
-    return torch.arange(ids.shape[1], device=ids.device)[None]
+    ids, positions, masks = [], [], []
+    for batch in batches:
+        count = batch["input_ids"].shape[1]
+        places = batch.get("position_ids", torch.arange(count, device=batch["input_ids"].device)[None])
+        ids.append(torch.nn.functional.pad(batch["input_ids"], (0, longest - count)))
+        positions.append(torch.nn.functional.pad(places, (0, longest - count)))
+        own, shared = _rows({**batch, "position_ids": places})
+        one = torch.ones(longest - count, dtype=torch.int64, device=own.device)  # each token of the padding is a row by itself
+        told = {"input_ids": ids[-1], "own": torch.cat([own, one]), "shared": torch.cat([shared, one * 0])}
+        masks.append(told_apart(model, told)["attention_mask"])
+    return {"input_ids": torch.cat(ids), "position_ids": torch.cat(positions), "attention_mask": torch.cat(masks)}
 
 
 def _set(state: Tensor, device: torch.device) -> None:

@@ -67,6 +67,7 @@ def refuse_what_cannot_be_packed(cfgs: Sequence[FinetuneConfig]) -> None:
 
 def train_worker(arguments: Mapping[str, Any]) -> None:
     """Run the trainings on one of Ray Train's workers."""
+    from raykg.models.packed_rows import keeps_rows_apart
     from raykg.models.reference import load_model, verified
     from raykg.train.finetune_task import FinetuneTask, Inputs, refuse_mixed_rows, trained_precision
     from raykg.train.loop import Plan
@@ -87,6 +88,9 @@ def train_worker(arguments: Mapping[str, Any]) -> None:
     base = load_model(folder, first.dtype, str(ranks.device))
     for cfg in cfgs:
         refuse_mixed_rows(base, cfg)
+        if not keeps_rows_apart(base, sharing=True, longest=cfg.targets.max_tokens):
+            why = f"trials that share it need a mask of attention that it cannot keep over {cfg.targets.max_tokens} tokens"
+            raise TrainError(f"packed: {first.reference}: {why}: set packed=1, or lower targets.max_tokens")
     train_packed(trials, base, ranks, trained_precision(cfgs[0], ranks))
 
 
