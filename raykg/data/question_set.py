@@ -13,7 +13,7 @@ import hashlib
 import json
 import logging
 import shutil
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from functools import cached_property, lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -24,6 +24,7 @@ import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from raykg.data.errors import DamagedQuestionSet, DataError
+from raykg.data.order import CHUNK, WINDOW
 from raykg.data.questions import QUESTION_SCHEMA, empty_questions
 from raykg.kg import mirror
 from raykg.kg.store import sha256 as file_sha256
@@ -35,6 +36,12 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 FORMAT = 1
+GROUP_ROWS = CHUNK
+"""Rows of a group, which are read at once: those that an order shuffles as one."""
+
+GROUPS_KEPT = 2 * WINDOW
+"""Groups that a process keeps in memory: those of an order's window, whose chunks need not begin where groups do."""
+
 _MANIFEST = "manifest.json"
 
 
@@ -98,10 +105,11 @@ class QuestionSet:
             raise IndexError(f"row {int(wanted.max())}: {self.folder} has {self.num_rows} rows")
         part = np.searchsorted(self._starts, wanted, side="right") - 1
         tables, places = [empty_questions()], []
-        for number in np.unique(part):
+        for number in np.unique(part).tolist():
             here = np.flatnonzero(part == number)
-            tables.append(self._part(int(number)).take(pa.array(wanted[here] - self._starts[number])))
-            places.append(here)
+            for table, rows in self._groups(number, wanted[here] - self._starts[number]):
+                tables.append(table)
+                places.append(here[rows])
         order = np.argsort(np.concatenate(places)) if places else np.zeros(0, dtype=np.int64)
         return pa.concat_tables(tables).take(pa.array(order)).combine_chunks()
 
@@ -119,9 +127,14 @@ class QuestionSet:
         """Return the parts, in the order of rows, for `ray.data.read_parquet`."""
         return [self.folder / part["file"] for part in self._parts]
 
-    def _part(self, number: int) -> pa.Table:
-        part = self._parts[number]
-        return _read_part(str(self.folder / part["file"]), part["sha256"])
+    def _groups(self, number: int, wanted: NDArray[np.int64]) -> Iterator[tuple[pa.Table, NDArray[np.int64]]]:
+        """Yield rows of a part with their places in `wanted`; only the groups that they lie in are read, and some are kept."""
+        file, sha256 = str(self.folder / self._parts[number]["file"]), self._parts[number]["sha256"]
+        starts = _group_starts(file, sha256)
+        group = np.searchsorted(starts, wanted, side="right") - 1
+        for one in np.unique(group).tolist():
+            rows = np.flatnonzero(group == one)
+            yield _read_group(file, sha256, one).take(pa.array(wanted[rows] - starts[one])), rows
 
 
 def write_questions(dataset: Dataset, folder: Path, about: Mapping[str, Any]) -> QuestionSet:
@@ -140,10 +153,10 @@ def write_questions(dataset: Dataset, folder: Path, about: Mapping[str, Any]) ->
     parts = _emptied(folder)
     dataset.context.execution_options.preserve_order = True  # rows keep their numbers' order, whatever finishes first
     if (place := mirror.there(parts)) is None:
-        dataset.write_parquet(str(parts.resolve()), filename_provider=_part_names())
+        dataset.write_parquet(str(parts.resolve()), filename_provider=_part_names(), row_group_size=GROUP_ROWS)
     else:  # tasks of any node write; none sees what is another one's mirror
         filesystem, remote = place
-        dataset.write_parquet(remote, filesystem=filesystem, filename_provider=_part_names())
+        dataset.write_parquet(remote, filesystem=filesystem, filename_provider=_part_names(), row_group_size=GROUP_ROWS)
         mirror.fetch(parts)
     return _seal(folder, about)
 
@@ -152,7 +165,7 @@ def write_table(table: pa.Table, folder: Path, about: Mapping[str, Any]) -> Ques
     """Keep a table of question rows as a set; for small sets such as tests."""
     if (found := existing(folder, about)) is not None:
         return found
-    pq.write_table(table.cast(QUESTION_SCHEMA), _emptied(folder) / "000000.parquet")
+    pq.write_table(table.cast(QUESTION_SCHEMA), _emptied(folder) / "000000.parquet", row_group_size=GROUP_ROWS)
     return _seal(folder, about)
 
 
@@ -201,9 +214,24 @@ def _part_names() -> Any:  # noqa: ANN401 - Ray's class, which may not be named 
     return PartNames()
 
 
-@lru_cache(maxsize=64)
-def _read_part(file: str, sha256: str) -> pa.Table:
-    return _read_columns(file, sha256, QUESTION_SCHEMA).combine_chunks()
+@lru_cache(maxsize=4096)
+def _group_starts(file: str, sha256: str) -> NDArray[np.int64]:
+    """Return the first row of each of a file's groups."""
+    _verify(file, sha256)
+    metadata = pq.read_metadata(file)
+    return np.cumsum([0] + [metadata.row_group(number).num_rows for number in range(metadata.num_row_groups)])[:-1]
+
+
+@lru_cache(maxsize=GROUPS_KEPT)
+def _read_group(file: str, sha256: str, number: int) -> pa.Table:
+    _verify(file, sha256)
+    with pq.ParquetFile(file, memory_map=True) as opened:
+        return (
+            opened.read_row_group(number, columns=QUESTION_SCHEMA.names)
+            .select(QUESTION_SCHEMA.names)
+            .cast(QUESTION_SCHEMA)
+            .combine_chunks()
+        )
 
 
 def _read_columns(file: str, sha256: str, schema: pa.Schema) -> pa.Table:

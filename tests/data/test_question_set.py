@@ -1,6 +1,7 @@
 import json
 
 import numpy as np
+import pyarrow as pa
 import pytest
 
 from raykg.data import question_set
@@ -34,10 +35,23 @@ def test_rows_keep_their_order_over_parts(written):
 
 def test_a_few_columns_leave_nothing_else_in_memory(tmp_path):
     found = write_table(rows(5), tmp_path, {})
-    question_set._read_part.cache_clear()
+    question_set._read_group.cache_clear()
     assert found.to_table(["kind", "question"]).column_names == ["kind", "question"]
     assert found.to_table().schema.equals(question_set.QUESTION_SCHEMA)
-    assert question_set._read_part.cache_info().currsize == 0
+    assert question_set._read_group.cache_info().currsize == 0
+
+
+def test_rows_are_read_by_the_groups_that_they_lie_in(tmp_path, monkeypatch):
+    monkeypatch.setattr(question_set, "GROUP_ROWS", 7)
+    found = write_table(rows(40), tmp_path, {})
+    whole = found.to_table()
+    question_set._read_group.cache_clear()
+    assert found.take([8, 39, 9, 8]).equals(whole.take(pa.array([8, 39, 9, 8])))
+    assert question_set._read_group.cache_info().currsize == 2
+    random = np.random.default_rng(0)
+    for _ in range(20):
+        wanted = random.integers(0, 40, random.integers(1, 30))
+        assert found.take(wanted).equals(whole.take(pa.array(wanted)))
 
 
 def test_an_interrupted_rewrite_leaves_no_set(tmp_path, monkeypatch):
