@@ -80,8 +80,7 @@ class Loop:
     """Trains a task with an engine from the newest whole checkpoint to the last step.
 
     Abilities: any number of workers, accumulation, clipping, schedules, evaluation during training, resuming to the same losses and
-    the same bytes.
-    Not supported: resuming a sharded engine with another number of workers.
+    the same bytes, and with another number of workers to the same within rounding.
 
     Raises:
         NonFiniteLoss: a step's loss or gradient is NaN or infinite, on every worker at once.

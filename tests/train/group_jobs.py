@@ -172,34 +172,64 @@ def count_empty(folder: Path) -> dict[str, int]:
 
 
 def wrong_loads(ranks: Ranks, folder: str) -> dict[str, str]:
-    """Load checkpoints into engines that did not write them; return the messages."""
+    """Load checkpoints that do not fit the model; return the messages."""
     from raykg.train.errors import CheckpointError
 
-    cases = {
-        "torch": Case(),
-        "zero0": Case(engine="deepspeed", settings={"zero": 0}),
-        "zero2": Case(engine="deepspeed", settings={"zero": 2}),
-    }
-    engines = {name: build(ranks, case)[1] for name, case in cases.items()}
-    for name, engine in engines.items():
-        target = Path(folder) / name
-        target.mkdir(exist_ok=True)
-        engine.save(target)
+    empty, saved = Path(folder) / "empty", Path(folder) / "saved"
+    for made in (empty, saved):
+        made.mkdir(exist_ok=True)
+    build(ranks, Case())[1].save(saved)
     ranks.barrier()
-    whole = build(ranks, Case(lora=False))[1]
-    loads = {
-        "deepspeed->torch": (engines["torch"], "zero0"),
-        "torch->deepspeed": (engines["zero0"], "torch"),
-        "zero2->zero0": (engines["zero0"], "zero2"),
-        "other model": (whole, "torch"),
-    }
     messages = {}
-    for name, (engine, source) in loads.items():
-        try:
-            engine.load(Path(folder) / source)
-        except CheckpointError as error:
-            messages[name] = str(error)
+    for engine in ("torch", "deepspeed"):
+        whole = build(ranks, Case(engine=engine, lora=False))[1]
+        for place in (empty, saved):
+            try:
+                whole.load(place)
+            except CheckpointError as error:
+                messages[f"{engine}, {place.name}"] = str(error)
     return messages
+
+
+ENGINES = {
+    "torch": Case(),
+    "zero0": Case(engine="deepspeed", settings={"zero": 0}),
+    "zero2": Case(engine="deepspeed", settings={"zero": 2}),
+    "zero3": Case(engine="deepspeed", settings={"zero": 3, "persistence_threshold": 0}),
+    "zero3, weights kept whole": Case(engine="deepspeed", settings={"zero": 3}),
+}
+
+
+def go_on(ranks: Ranks, folder: str, stop: int | None) -> dict[str, dict[int, float]]:
+    """Train with every engine from where it stands to a step, where it is cut off; return its losses by step."""
+    found = {}
+    for name, case in ENGINES.items():
+        part = replace(case, steps=6, clip=1.0, checkpoint_every=1, stop_after=stop)
+        records = train(ranks, part, f"{folder}/{name}")["records"]
+        found[name] = {record["step"]: record["loss"] for record in records if record["kind"] == "step"}
+    return found
+
+
+def exchange(ranks: Ranks, folder: str) -> dict[str, tuple[float, float]]:
+    """Let every engine go on with what every other one saved after two steps; return the loss after, and how far all state is apart."""
+    from safetensors.torch import load_file
+
+    losses = {}
+    for name, case in ENGINES.items():
+        train(ranks, replace(case, steps=2, clip=1.0), f"{folder}/{name}")
+    for saver in ENGINES:
+        source = Path(folder) / saver / "step-00000002" / "engine"
+        for loader, case in ENGINES.items():
+            _, engine = build(ranks, case)
+            engine.load(source)
+            again = Path(folder) / f"{saver}-{loader}"
+            again.mkdir(exist_ok=True)
+            engine.save(again)
+            ranks.barrier()
+            one, other = (load_file(place / "state-00000.safetensors") for place in (source, again))
+            apart = max(float((one[key] - other[key]).abs().max()) for key in one)
+            losses[f"{saver} -> {loader}"] = (apart, float(one.keys() == other.keys()))
+    return losses
 
 
 def add_up(ranks: Ranks) -> dict[str, Any]:

@@ -19,7 +19,7 @@ from raykg.models.lora import LoraConfig, attach, save_adapter
 from raykg.models.reference import load_model, resolve
 from raykg.train import checkpoint
 from raykg.train.loop import Plan
-from raykg.train.packed import Packed, train_packed
+from raykg.train.packed import Packed, passes, train_packed
 from raykg.train.ranks import Ranks
 from raykg.train.run_folder import read_metrics
 from raykg.train.settings import TrainConfig
@@ -101,7 +101,7 @@ def same(one: Path, other: Path) -> None:
             assert a.get(key) == pytest.approx(b.get(key), abs=1e-5), (a["kind"], a["step"], key)
     for mine, theirs in zip(checkpoint.listed(one / "checkpoints"), checkpoint.listed(other / "checkpoints"), strict=True):
         assert mine.name == theirs.name and checkpoint.read(mine).identity == checkpoint.read(theirs).identity
-        for file in ("engine/state.safetensors", "export/adapter/adapter_model.safetensors"):
+        for file in ("engine/state-00000.safetensors", "export/adapter/adapter_model.safetensors"):
             left, right = load_file(mine / file), load_file(theirs / file)
             assert left.keys() == right.keys()
             for key, value in left.items():
@@ -144,3 +144,11 @@ def test_a_trial_that_is_done_stays_done(tmp_path):
     before = (tmp_path / "trial-0" / "checkpoints" / "step-00000008" / "manifest.json").read_bytes()
     assert train_packed([packed(tmp_path, "trial-0")], base(), Ranks()) == {"trial-0": {}}
     assert (tmp_path / "trial-0" / "checkpoints" / "step-00000008" / "manifest.json").read_bytes() == before
+
+
+def test_a_pass_has_as_many_trials_as_the_machine_likes():
+    tokens = {"a": 400, "b": 1500, "c": 300, "d": 500, "e": 300}
+    assert passes(tokens, 1024) == [["b"], ["d", "a"], ["c", "e"]]
+    assert passes(tokens, 10_000) == [["b", "d", "a", "c", "e"]]
+    assert passes(tokens, 1) == [["b"], ["d"], ["a"], ["c"], ["e"]]
+    assert passes({}, 1024) == []

@@ -10,12 +10,13 @@ workers and the division by accumulation steps is left out.
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from raykg.config.schema import NonNegativeInt, config
+from raykg.train.state_files import StateWriter, read_states
 
 if TYPE_CHECKING:
     import torch
@@ -25,7 +26,7 @@ if TYPE_CHECKING:
     from raykg.train.ranks import Ranks
 
 SEARCH: dict[str, list[object]] = {}
-_TAG = "deepspeed"
+_MOMENTS = ("exp_avg", "exp_avg_sq")
 
 
 @config
@@ -50,8 +51,8 @@ class Config:
 class DeepSpeedEngine:
     """Trains with DeepSpeed.
 
-    Abilities: ZeRO 0, 2, 3 with offload, float32 and bf16, LoRA and full models, evaluation with whole weights under ZeRO 3.
-    Not supported: resuming ZeRO 2 or 3 with another number of workers (`CheckpointError` names both numbers).
+    Abilities: ZeRO 0, 2, 3 with offload, float32 and bf16, LoRA and full models, evaluation with whole weights under ZeRO 3, resuming
+    with another number of workers.
     """
 
     def __init__(self, config: Config, model: nn.Module, optimiser: Optimiser, ranks: Ranks, precision: Precision) -> None:
@@ -68,6 +69,10 @@ class DeepSpeedEngine:
             dist_init_required=False,
         )[0]
         self.model: nn.Module = self._engine
+        self._plain = config.zero == 0 and precision == "float32"  # the optimiser is torch's own
+        self._trained = {name: parameter for name, parameter in self._engine.module.named_parameters() if parameter.requires_grad}
+        self._adamw = self._engine.optimizer if self._plain else self._engine.optimizer.optimizer  # torch's, which may be wrapped
+        self._masters = self._find_masters() if config.zero == 0 else {}
 
     def backward(self, loss: torch.Tensor, last: bool) -> None:
         """Add the gradients of one micro-batch; the last one reduces them over the workers."""
@@ -81,36 +86,101 @@ class DeepSpeedEngine:
         from raykg.train.engines import set_learning_rate
 
         set_learning_rate(self._engine.optimizer.param_groups, learning_rate)
-        plain = self._zero == 0 and not self._engine.bfloat16_enabled()
-        if plain:  # DeepSpeed clips here too, but does not tell the norm
+        if self._plain:  # DeepSpeed clips here too, but does not tell the norm
             trained = [p for p in self._engine.module.parameters() if p.requires_grad]
             norm = float(torch.nn.utils.clip_grad_norm_(trained, self._clip or float("inf")))
         self._engine.step()
-        return norm if plain else float(self._engine.get_global_grad_norm() or 0.0)
+        return norm if self._plain else float(self._engine.get_global_grad_norm() or 0.0)
 
     def save(self, folder: Path) -> None:
-        """Write DeepSpeed's own files, without the frozen base: they are pickles, so the manifest's hashes come before any load."""
-        self._engine.save_checkpoint(str(folder), tag=_TAG, save_latest=False, exclude_frozen_parameters=True)
+        """Write trained weights and AdamW's moments whole, gathered one parameter at a time."""
+        from deepspeed.utils import safe_get_full_fp32_param, safe_get_full_optimizer_state
+
+        with StateWriter(folder, write=self._ranks.first) as files:
+            for name, master in self._masters.items():
+                files.add(name, {"weight": master, **self._adamw.state.get(master, {})})
+            if self._masters:
+                return
+            shards = [*self._adamw.state.values()]  # none before the first step
+            for name, parameter in self._trained.items():
+                moments = {kind: safe_get_full_optimizer_state(parameter, kind) for kind in _MOMENTS if shards}
+                steps = {"step": shards[0]["step"]} if shards else {}
+                files.add(name, {"weight": safe_get_full_fp32_param(parameter), **moments, **steps})
 
     def load(self, folder: Path) -> None:
-        """Read them back.
+        """Read them back and deal them out anew, whoever sharded them before.
 
         Raises:
-            CheckpointError: another engine wrote it, or another number of workers with ZeRO 2 or 3.
+            CheckpointError: the model's trained parameters have other names.
         """
-        from raykg.train.errors import CheckpointError
+        import torch
 
-        files = folder / _TAG
-        if not files.is_dir():
-            raise CheckpointError(f"{folder}: holds no {_TAG}/: another engine wrote it; go on with that engine or set run.resume=never")
-        shards = len(list(files.glob("*zero_pp_rank_*_optim_states.pt")))
-        if shards != (self._ranks.world if self._zero else 0):
-            found = f"{shards} workers' shards" if shards else "no shards"
-            raise CheckpointError(
-                f"{folder}: holds {found}, this run has {self._ranks.world} workers and zero {self._zero}: "
-                "restore resources.workers and engine.zero, or start anew with run.resume=never"
-            )
-        self._engine.load_checkpoint(str(folder), tag=_TAG, load_module_strict=False)
+        with torch.no_grad():
+            for number, (name, state) in enumerate(read_states(folder, self._trained)):
+                parameter, weight = self._trained[name], state.pop("weight")
+                if (master := self._masters.get(name)) is not None:
+                    master.copy_(weight)
+                    parameter.copy_(weight)
+                    self._adamw.state[master] = {key: value if key == "step" else value.to(master.device) for key, value in state.items()}
+                    continue
+                step = state.pop("step", None)
+                if not number and step is not None:
+                    self._make_moments(step)
+                self._set(parameter, weight, state)
+
+    def _find_masters(self) -> dict[str, torch.Tensor]:
+        """Return what the optimiser of ZeRO 0 updates, by name: the parameters, or in bf16 their float32 copies."""
+        if self._plain:
+            return dict(self._trained)
+        groups = zip(self._engine.optimizer.fp16_groups, self._engine.optimizer.fp32_groups, strict=True)
+        copies = {id(parameter): copy for some, others in groups for parameter, copy in zip(some, others, strict=True)}
+        return {name: copies[id(parameter)] for name, parameter in self._trained.items()}
+
+    def _make_moments(self, step: torch.Tensor) -> None:
+        """Make the optimiser's state of this worker's shards, which torch makes at the first step only."""
+        import torch
+
+        sharding = self._engine.optimizer
+        for group in self._adamw.param_groups:
+            for shard in group["params"]:
+                self._adamw.state[shard] = {"step": step.clone(), **{kind: torch.zeros_like(shard) for kind in _MOMENTS}}
+        if self._zero == 3:
+            for shard in sharding.fp32_partitioned_groups_flat:
+                self._adamw.state[shard] = {"step": step.clone(), **{kind: torch.zeros_like(shard) for kind in _MOMENTS}}
+        else:
+            sharding._lazy_init_hp_params_optimizer_state()
+
+    def _set(self, parameter: Any, weight: torch.Tensor, moments: Mapping[str, torch.Tensor]) -> None:  # noqa: ANN401 - DeepSpeed's
+        """Give this worker its shard of a parameter's state, and the model its weight."""
+        import deepspeed
+        from deepspeed.utils import (
+            safe_set_full_fp32_param,
+            safe_set_full_optimizer_state,
+            safe_set_local_fp32_param,
+            safe_set_local_optimizer_state,
+        )
+
+        device = parameter.device
+        if self._zero < 3:
+            safe_set_full_fp32_param(parameter, weight.to(device))
+            for kind, value in moments.items():
+                safe_set_full_optimizer_state(parameter, value.to(device), kind)
+            parameter.data.copy_(weight)
+            return
+        safe_set_local_fp32_param(parameter, self._shard(parameter, weight))
+        for kind, value in moments.items():
+            safe_set_local_optimizer_state(parameter, self._shard(parameter, value), kind)
+        with deepspeed.zero.GatheredParameters([parameter], modifier_rank=0):
+            if self._ranks.first:
+                parameter.data.copy_(weight)
+
+    def _shard(self, parameter: Any, value: torch.Tensor) -> torch.Tensor:  # noqa: ANN401 - DeepSpeed's
+        """Return this worker's part of a whole tensor, padded as ZeRO 3 pads the last one."""
+        import torch
+
+        size = parameter.ds_tensor.numel()
+        padded = torch.nn.functional.pad(value.flatten(), (0, size * self._ranks.world - value.numel()))
+        return padded.narrow(0, size * self._ranks.rank, size)
 
     @contextmanager
     def whole(self) -> Iterator[nn.Module]:

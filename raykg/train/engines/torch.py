@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from raykg.config.schema import config
+from raykg.train.state_files import StateWriter, read_states
 
 if TYPE_CHECKING:
     import torch
@@ -23,7 +24,6 @@ if TYPE_CHECKING:
     from raykg.train.ranks import Ranks
 
 SEARCH: dict[str, list[object]] = {}
-_STATE = "state.safetensors"
 
 
 @config
@@ -67,43 +67,25 @@ class TorchEngine:
         return norm
 
     def save(self, folder: Path) -> None:
-        """Write trained weights and AdamW's moments as safetensors: no code can hide in them, any number of workers can read them."""
-        from safetensors.torch import save_file
-
-        if not self._ranks.first:
-            return
-        tensors: dict[str, torch.Tensor] = {}
-        for name, parameter in self._trained.items():
-            tensors[f"weight:{name}"] = parameter.detach().cpu().contiguous()
-            for key, value in self._adamw.state.get(parameter, {}).items():
-                tensors[f"{key}:{name}"] = value.detach().cpu().contiguous()
-        save_file(tensors, folder / _STATE)
+        """Write trained weights and AdamW's moments, which any number of workers can read."""
+        with StateWriter(folder, write=self._ranks.first) as files:
+            for name, parameter in self._trained.items():
+                files.add(name, {"weight": parameter, **self._adamw.state.get(parameter, {})})
 
     def load(self, folder: Path) -> None:
         """Read weights and moments back, bit for bit.
 
         Raises:
-            CheckpointError: another engine wrote it, or the model's trained parameters have other names.
+            CheckpointError: the model's trained parameters have other names.
         """
         import torch
-        from safetensors.torch import load_file
 
-        from raykg.train.errors import CheckpointError
-
-        if not (folder / _STATE).exists():
-            raise CheckpointError(f"{folder}: holds no {_STATE}: another engine wrote it; go on with that engine or set run.resume=never")
-        state: dict[str, dict[str, torch.Tensor]] = {}
-        for key, value in load_file(folder / _STATE).items():
-            kind, name = key.split(":", 1)
-            state.setdefault(name, {})[kind] = value
-        if differing := sorted(set(state) ^ set(self._trained)):
-            raise CheckpointError(f"{folder}: {len(differing)} trained parameters differ from the model's, the first is {differing[0]}")
         with torch.no_grad():
-            for name, parameter in self._trained.items():
-                moments = state[name]
-                parameter.copy_(moments.pop("weight"))
+            for name, state in read_states(folder, self._trained):
+                parameter = self._trained[name]
+                parameter.copy_(state.pop("weight"))
                 self._adamw.state[parameter] = {
-                    key: value if key == "step" and not self._fused else value.to(parameter.device) for key, value in moments.items()
+                    key: value if key == "step" and not self._fused else value.to(parameter.device) for key, value in state.items()
                 }
 
     @contextmanager

@@ -12,7 +12,7 @@ from raykg.config.schema import chosen
 from raykg.train.engines import Optimiser
 from raykg.train.engines.deepspeed import Config, settings
 from tests.train.gloo_group import run_group
-from tests.train.group_jobs import save_under_zero3, wrong_loads
+from tests.train.group_jobs import ENGINES, exchange, go_on, save_under_zero3, wrong_loads
 
 
 @pytest.fixture(scope="module")
@@ -34,12 +34,29 @@ def test_training_goes_on_after_the_weights_were_whole(saved: dict[str, Any]) ->
     assert saved["losses_with_evaluation"] == saved["losses_without"]
 
 
-def test_a_checkpoint_of_another_shape_is_refused(tmp_path: Path) -> None:
+def test_a_checkpoint_of_another_model_is_refused(tmp_path: Path) -> None:
     messages = run_group(2, wrong_loads, str(tmp_path))[0]
-    assert "holds no state.safetensors: another engine wrote it" in messages["deepspeed->torch"]
-    assert "holds no deepspeed/: another engine wrote it" in messages["torch->deepspeed"]
-    assert "holds 2 workers' shards, this run has 2 workers and zero 0" in messages["zero2->zero0"]
-    assert "lora_A" in messages["other model"]
+    for engine in ("torch", "deepspeed"):
+        assert "holds no state-*.safetensors" in messages[f"{engine}, empty"]
+        assert "trained parameters differ from the model's, the first is" in messages[f"{engine}, saved"]
+
+
+def test_every_engine_can_go_on_with_what_another_one_saved(tmp_path: Path) -> None:
+    found = run_group(2, exchange, str(tmp_path))[0]
+    assert len(found) == len(ENGINES) ** 2
+    assert all(pair == (0.0, 1.0) for pair in found.values()), found
+
+
+def test_workers_come_and_go_and_nothing_is_lost(tmp_path: Path) -> None:
+    """Two workers, one, three, two: shards are dealt anew, each step has the rows and the loss that it has with two workers."""
+    fixed = run_group(2, go_on, str(tmp_path / "fixed"), None)[0]
+    changing: dict[str, dict[int, float]] = {name: {} for name in ENGINES}
+    for world, stop in ((2, 2), (1, 3), (3, 5), (2, None)):
+        for name, losses in run_group(world, go_on, str(tmp_path / "changing"), stop)[0].items():
+            changing[name] |= losses
+    for name, losses in fixed.items():
+        assert sorted(losses) == [1, 2, 3, 4, 5, 6]
+        assert changing[name] == pytest.approx(losses, rel=1e-6, abs=1e-6), name
 
 
 def test_offload_without_sharding_is_refused() -> None:

@@ -28,8 +28,13 @@ def test_saved_state_is_tensors_only_and_comes_back_bit_for_bit(tmp_path: Path) 
         first.backward(model(torch.ones(1, 3)).square().sum(), last=True)
         first.step(0.1)
     first.save(tmp_path)
-    assert [file.name for file in tmp_path.iterdir()] == ["state.safetensors"]
-    assert sorted({key.split(":")[0] for key in load_file(tmp_path / "state.safetensors")}) == ["exp_avg", "exp_avg_sq", "step", "weight"]
+    assert [file.name for file in tmp_path.iterdir()] == ["state-00000.safetensors"]
+    assert sorted({key.split(":")[0] for key in load_file(tmp_path / "state-00000.safetensors")}) == [
+        "exp_avg",
+        "exp_avg_sq",
+        "step",
+        "weight",
+    ]
     other, second = engine()
     second.load(tmp_path)
     for one, two in ((model, first), (other, second)):
