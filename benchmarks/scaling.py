@@ -6,12 +6,14 @@
 `triples` imports graphs of 10,000 to a million random triples (names drawn with the probability of their rank, as in real graphs) and
 `questions` draws sets of 500 to 8,000 from the built-in films: seconds and the most memory that the command's processes had at a time.
 `training` asks `raykg plan` for the quickstart's job with other batches, workers, ZeRO stages, and with all weights trained, and sets
-the memory that it plans for beside the memory that it measures. All tables are printed as Markdown.
+the memory that it plans for beside the memory that it measures. `parameters` plans for models of 1, 8 and 70 billion weights on GPUs, by
+arithmetic alone. All tables are printed as Markdown.
 """
 
 from __future__ import annotations
 
 import argparse
+import json
 import os
 import re
 import subprocess
@@ -35,6 +37,11 @@ TRAININGS = {
     "LoRA, 2 workers, DeepSpeed ZeRO 3": ["train.micro_batch=4", "resources.workers=2", "engine={name: deepspeed, zero: 3}"],
     "all weights": ["train.micro_batch=4", "lora.enabled=false", "train.learning_rate=1e-5"],
 }
+SHAPES = {  # layers, width, inner width, heads, heads of keys and values: those of Llama 3's models
+    "1B": (16, 2048, 8192, 32, 8),
+    "8B": (32, 4096, 14336, 32, 8),
+    "70B": (80, 8192, 28672, 64, 8),
+}
 _LOOK = 0.2  # seconds between two looks at the memory
 
 
@@ -44,7 +51,7 @@ class ScalingError(Exception):
 
 def main() -> None:
     """Measure what is asked for."""
-    parts = {"triples": triples, "questions": questions, "training": training}
+    parts = {"triples": triples, "questions": questions, "training": training, "parameters": parameters}
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("parts", nargs="*", choices=[*parts, []], help="what to measure (default: all)")
     parser.add_argument("--steps", type=int, default=10, help="of each training; the first five are not counted")
@@ -105,6 +112,41 @@ def training(folder: Path, steps: int) -> None:
             raise ScalingError(f"raykg plan did not say what it found: {told}")
         ratio = found["together"] / found["measured"]
         print(f"| {name} | {speed[2]} | {speed[1]} | {found['together']:.2f} | {found['measured']:.2f} | {ratio:.2f} |", flush=True)
+
+
+def parameters(folder: Path, _: int) -> None:
+    """Plan for larger models; nothing is loaded."""
+    sys.path.insert(0, str(ROOT))
+    from raykg.config.load import from_dict
+    from raykg.models.shape import shape_of
+    from raykg.train.finetune_config import FinetuneConfig
+    from raykg.train.planning import memory_of
+
+    print("\n| weights | trained | sharding | workers | a worker's GPU, GiB | of it activations |\n|---|---|---|---:|---:|---:|")
+    for name, (layers, width, inner, heads, shared) in SHAPES.items():
+        place = folder / name
+        place.mkdir()
+        described = {
+            "architectures": ["LlamaForCausalLM"], "model_type": "llama", "hidden_size": width, "intermediate_size": inner,
+            "num_hidden_layers": layers, "num_attention_heads": heads, "num_key_value_heads": shared, "vocab_size": 128_256,
+            "tie_word_embeddings": name == "1B",
+        }  # fmt: skip
+        (place / "config.json").write_text(json.dumps(described), encoding="utf-8")
+        for trained in ("LoRA, rank 16", "all"):
+            for stage, workers in ((0, 1), (2, 8), (3, 8)):
+                plain = {
+                    "train": {"steps": 1, "batch": 64, "micro_batch": 4},
+                    "targets": {"max_tokens": 1024},
+                    "lora": {"enabled": trained != "all"},
+                    "model": {"gradient_checkpointing": True},
+                    "engine": {"name": "deepspeed", "zero": stage},
+                    "resources": {"workers": workers, "gpus_per_worker": 1},
+                }
+                cfg = from_dict(FinetuneConfig, plain)
+                needs = memory_of(cfg, shape_of(place, cfg.lora), 0)
+                held = needs.total - needs.process - needs.graph
+                kept = (needs.activations + needs.logits) / 2**30
+                print(f"| {name} | {trained} | ZeRO {stage} | {workers} | {held / 2**30:.1f} | {kept:.1f} |", flush=True)
 
 
 def run(*words: str) -> tuple[str, float, int]:

@@ -2,7 +2,7 @@
 
 All workers write into `<name>.partial`; when every file is on disk and hashed, the first worker writes `manifest.json`, and only then is
 the directory renamed to its name. Reading starts with the manifest: every file's size and SHA-256 are checked before any of them is
-opened, because an engine's own files may be pickles. A broken checkpoint is named in a warning and the one before it is taken.
+opened. A broken checkpoint is named in a warning and the one before it is taken.
 
     checkpoints/step-00000200/
       engine/...       what the engine wrote: weights, optimiser state
