@@ -151,7 +151,7 @@ class GroupedLora:
         return [module for module in self.model.modules() if isinstance(module, LoraLayer)]
 
     def _through(self, layer: Any, entered: Tensor, *args: Any, **kwargs: Any) -> Tensor:  # noqa: ANN401 - PEFT's layer
-        """Compute a layer: the base for all tokens, and each trial's update for its own."""
+        """Compute a layer: the base for all tokens, and each trial's update for its own; one trial alone without any copying."""
         import torch
 
         output: Tensor = layer.base_layer(entered, *args, **kwargs)
@@ -162,22 +162,28 @@ class GroupedLora:
             return self._added(layer, first, entered, output)
         if not any(name in layer.lora_A for name in self._lengths):
             return output
+        if len(self._lengths) == 1:
+            return self._added(layer, first, entered, output)
         updates = []
         for row, (name, length) in enumerate(self._lengths.items()):
             if name not in layer.lora_A:
                 updates.append(output.new_zeros(1, *output.shape[1:]))
                 continue
-            update = self._update(layer, name, entered[row : row + 1, :length]).to(output.dtype)
+            update = (self._update(layer, name, entered[row : row + 1, :length]) * layer.scaling[name]).to(output.dtype)
             updates.append(torch.nn.functional.pad(update, (0, 0, 0, output.shape[1] - length)))
         return output + torch.cat(updates)
 
     def _added(self, layer: Any, name: str, entered: Tensor, output: Tensor) -> Tensor:  # noqa: ANN401 - PEFT's layer
-        return output + self._update(layer, name, entered).to(output.dtype) if name in layer.lora_A else output
+        import torch
+
+        if name not in layer.lora_A:
+            return output
+        return torch.add(output, self._update(layer, name, entered).to(output.dtype), alpha=layer.scaling[name])
 
     def _update(self, layer: Any, name: str, entered: Tensor) -> Tensor:  # noqa: ANN401 - PEFT's layer
         down, up = layer.lora_A[name], layer.lora_B[name]
         dropped = self._dropped(name, layer.lora_dropout[name], entered.to(down.weight.dtype))
-        update: Tensor = up(down(dropped)) * layer.scaling[name]
+        update: Tensor = up(down(dropped))
         return update
 
     def _dropped(self, name: str, dropout: nn.Module, entered: Tensor) -> Tensor:
@@ -219,6 +225,8 @@ def _together(model: Any, batches: Sequence[Mapping[str, Tensor]], longest: int)
     """Return the model's inputs for sequences below each other, padded to the longest one; what is padded sees and changes nothing."""
     import torch
 
+    if len(batches) == 1:
+        return told_apart(model, batches[0])
     ids, positions, masks = [], [], []
     for batch in batches:
         count = batch["input_ids"].shape[1]

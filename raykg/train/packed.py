@@ -31,9 +31,9 @@ from raykg.train.meters import MetricsFile, Record
 from raykg.train.ranks import Ranks
 from raykg.train.task import Step, Task
 
-_PASS = {False: 1024, True: 32_768}
-"""Tokens of a pass, on CPUs and on GPUs. A CPU's products are no faster for more, and what it keeps of 4,000 tokens leaves its caches:
-eight trials of SmolLM2-135M in one pass took 40 s a step where eight passes take 23."""
+_PASS = {False: 1, True: 32_768}
+"""Tokens of a pass on CPUs and on GPUs: a CPU's products are no faster for more of them, and what it keeps of 4,000 tokens leaves its
+caches, so that each trial has a pass of its own there. Eight trials of SmolLM2-135M in one pass took 40 s a step."""
 
 
 class PackedTask(Task, Protocol):
