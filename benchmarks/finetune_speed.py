@@ -139,6 +139,7 @@ def without_ray(job: Job, steps: int) -> float:
     from raykg.train.task import Step
     from raykg.train.worker import optimiser_of
 
+    _stop_ray()
     torch.set_num_threads(os.cpu_count() or 1)
     task = FinetuneTask(job.recipe.cfg, Inputs(**job.told["inputs"]), Ranks())
     stream = task.stream(0, steps)
@@ -169,6 +170,7 @@ def peers(folder: Path, job: Job, given: argparse.Namespace, names: tuple[str, .
     """Train each peer on the rows of the first steps; return rows a second by name."""
     from raykg.models.reference import resolve
 
+    _stop_ray()
     slicer = _stream(job).slicer
     rows = []
     for step in range(given.peer_steps):
@@ -187,6 +189,13 @@ def peers(folder: Path, job: Job, given: argparse.Namespace, names: tuple[str, .
             raise SystemExit(f"{name} failed: {done.stderr[-3000:]}")
         found[name] = json.loads(done.stdout.strip().splitlines()[-1])["examples_per_second"]
     return found
+
+
+def _stop_ray() -> None:
+    """Leave the machine to what is measured next."""
+    import ray
+
+    ray.shutdown()
 
 
 def _stream(job: Job) -> TokenStream:
