@@ -167,12 +167,13 @@ def run(*words: str) -> tuple[str, float, int]:
 
 
 def _watch(process: subprocess.Popen[str], most: list[int]) -> None:
-    """Note the largest sum of the memory that is the processes' own; what they share counts once, as far as the kernel says."""
+    """Note the largest sum of the processes' memory that is no file's and not shared."""
     while process.poll() is None:
         total = 0
         for one in _family(process.pid):
             try:
-                total += one.memory_full_info().pss
+                held = one.memory_info()
+                total += held.rss - held.shared
             except psutil.Error:
                 continue
         most[0] = max(most[0], total)

@@ -92,7 +92,10 @@ def sweep(folder: Path, name: str, given: argparse.Namespace, packed: int, trial
 
 
 def _watch(pid: int, peak: list[int]) -> None:
-    """Note the largest sum of memory of a process and all below it; shared pages count in each."""
+    """Note the largest sum of memory of a process and all below it that is no file's and not shared.
+
+    To count single pages, as `memory_full_info` does, would stop processes of several GiB twice a second while they train.
+    """
     while True:
         try:
             process = psutil.Process(pid)
@@ -102,7 +105,8 @@ def _watch(pid: int, peak: list[int]) -> None:
         total = 0
         for one in found:
             try:
-                total += one.memory_full_info().uss
+                held = one.memory_info()
+                total += held.rss - held.shared
             except psutil.Error:
                 continue
         peak[0] = max(peak[0], total)
