@@ -150,7 +150,9 @@ def without_ray(job: Job, steps: int) -> float:
         )
     )
     records: list[dict[str, Any]] = []
-    engine = job.recipe.cfg.engine.method()(job.recipe.cfg.engine.config, task.model(), optimiser_of(job.recipe.cfg.train), Ranks())
+    engine = job.recipe.cfg.engine.method()(
+        job.recipe.cfg.engine.config, task.model(), optimiser_of(job.recipe.cfg.train), Ranks(), "float32"
+    )
     plan = Plan(job.recipe.cfg.train, steps, 0, "torch", Path(tempfile.mkdtemp(dir=job.recipe.folder.path)), {})
     Loop(task, engine, Ranks(), plan, lambda record: records.append({**record, "time": time.perf_counter()})).run(0)
     found = [record for record in records if record["kind"] == "step"]
