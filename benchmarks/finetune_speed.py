@@ -94,7 +94,7 @@ def prepared(folder: Path, given: argparse.Namespace, questions: int, context: i
     from raykg.train.finetune_config import FinetuneConfig
     from raykg.train.story import LogListener
 
-    generated = {"name": "generated", "wordings": "movies", "kinds": {"path": 1.0}, "max_answers": 10}
+    generated = {"name": "generated", "wordings": "movies", "kinds": {"path": 1.0}, "hops": [1.0, 0.3, 0.0], "max_answers": 4}
     plain: dict[str, Any] = {
         "run": {"name": f"speed-{questions}-{context}", "storage": str(folder)},
         "graph": {"source": "builtin:movies"},
