@@ -85,7 +85,7 @@ class FinetuneTask:
         dtype = cfg.model.dtype if cfg.lora.enabled else "float32"  # weights that are trained stay float32
         folder = verified(cfg.model.reference, self._inputs.base_sha256, wheel=cfg.model.wheel)  # on this node
         base = load_model(folder, dtype, str(self._ranks.device), cfg.model.gradient_checkpointing)
-        refuse_mixed_rows(base, cfg)
+        _refuse_mixed_rows(base, cfg)
         return attach(base, cfg.lora, cfg.run.seed)
 
     def batches(self, start_step: int, stop_step: int) -> Iterator[Step]:
@@ -173,7 +173,7 @@ class FinetuneTask:
         return self._strategy, topics
 
 
-def refuse_mixed_rows(base: nn.Module, cfg: FinetuneConfig) -> None:
+def _refuse_mixed_rows(base: nn.Module, cfg: FinetuneConfig) -> None:
     """Try whether a base keeps packed rows apart.
 
     Raises:

@@ -31,9 +31,8 @@ from raykg.train.meters import MetricsFile, Record
 from raykg.train.ranks import Ranks
 from raykg.train.task import Step, Task
 
-_PASS = {False: 1, True: 32_768}
-"""Tokens of a pass on CPUs and on GPUs: a CPU's products are no faster for more of them, and what it keeps of 4,000 tokens leaves its
-caches, so that each trial has a pass of its own there. Eight trials of SmolLM2-135M in one pass took 40 s a step."""
+_GPU_TOKENS = 32_768
+"""Of a pass. On CPUs each trial has its own: their products are no faster for more tokens, and what is kept of 4,000 leaves the caches."""
 
 
 class PackedTask(Task, Protocol):
@@ -108,7 +107,8 @@ def _together(waiting: Mapping[str, _Running], grouped: GroupedLora, ranks: Rank
     wanted = {name: one.wanted for name, one in waiting.items() if one.wanted is not None}
     tensors = {name: to_tensors(each.batch, ranks.device) for name, each in wanted.items()}
     sums: dict[str, float] = {}
-    for names in passes({name: batch["input_ids"].numel() for name, batch in tensors.items()}, _PASS[ranks.device.type == "cuda"]):
+    most = _GPU_TOKENS if ranks.device.type == "cuda" else 1
+    for names in passes({name: batch["input_ids"].numel() for name, batch in tensors.items()}, most):
         found = grouped.losses({name: tensors[name] for name in names})
         total = torch.stack([found[name][0] / wanted[name].answers for name in names]).sum()
         if total.requires_grad:

@@ -69,7 +69,7 @@ def train_worker(arguments: Mapping[str, Any]) -> None:
     """Run the trainings on one of Ray Train's workers."""
     from raykg.models.packed_rows import keeps_rows_apart
     from raykg.models.reference import load_model, verified
-    from raykg.train.finetune_task import FinetuneTask, Inputs, refuse_mixed_rows, trained_precision
+    from raykg.train.finetune_task import FinetuneTask, Inputs, trained_precision
     from raykg.train.loop import Plan
     from raykg.train.packed import Packed, train_packed
     from raykg.train.worker import optimiser_of, own_ranks
@@ -86,11 +86,10 @@ def train_worker(arguments: Mapping[str, Any]) -> None:
     first = cfgs[0].model
     folder = verified(first.reference, arguments["trials"][0]["inputs"]["base_sha256"], wheel=first.wheel)
     base = load_model(folder, first.dtype, str(ranks.device))
-    for cfg in cfgs:
-        refuse_mixed_rows(base, cfg)
-        if not keeps_rows_apart(base, sharing=True, longest=cfg.targets.max_tokens):
-            why = f"trials that share it need a mask of attention that it cannot keep over {cfg.targets.max_tokens} tokens"
-            raise TrainError(f"packed: {first.reference}: {why}: set packed=1, or lower targets.max_tokens")
+    longest = max(cfg.targets.max_tokens for cfg in cfgs)
+    if not (keeps_rows_apart(base) and keeps_rows_apart(base, sharing=True, longest=longest)):
+        why = f"rows of up to {longest} tokens (targets.max_tokens) would see each other, or look further back than alone"
+        raise TrainError(f"packed: {first.reference}: {why}: set packed=1")
     train_packed(trials, base, ranks, trained_precision(cfgs[0], ranks))
 
 

@@ -82,17 +82,16 @@ def read_states(folder: Path, expected: Mapping[str, object]) -> Iterator[tuple[
     files = sorted(folder.glob(_PATTERN))
     if not files:
         raise CheckpointError(f"{folder}: holds no {_PATTERN}: another version of raykg wrote it: start anew with run.resume=never")
-    kinds: dict[str, list[tuple[Path, str]]] = {}
+    kinds: dict[Path, dict[str, list[str]]] = {file: {} for file in files}  # all of a parameter's are in one file
     for file in files:
         with safe_open(file, framework="pt") as opened:
             for key in opened.keys():  # noqa: SIM118 - not a mapping
                 kind, name = key.split(":", 1)
-                kinds.setdefault(name, []).append((file, kind))
-    if differing := sorted(kinds.keys() ^ expected.keys()):
+                kinds[file].setdefault(name, []).append(kind)
+    found = {name for names in kinds.values() for name in names}
+    if differing := sorted(found ^ expected.keys()):
         raise CheckpointError(f"{folder}: {len(differing)} trained parameters differ from the model's, the first is {differing[0]}")
-    for name, places in kinds.items():
-        state = {}
-        for file, kind in places:
-            with safe_open(file, framework="pt") as opened:
-                state[kind] = opened.get_tensor(f"{kind}:{name}")
-        yield name, state
+    for file, names in kinds.items():
+        with safe_open(file, framework="pt") as opened:
+            for name, some in names.items():
+                yield name, {kind: opened.get_tensor(f"{kind}:{name}") for kind in some}

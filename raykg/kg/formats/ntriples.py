@@ -63,8 +63,7 @@ class Ntriples:
         from raykg.kg.rdf import Statements
 
         statements = Statements(self.config.types, self.config.languages, source.scope)
-        lines, starts = _content_lines(block)
-        ends = _ends(block.data, starts)
+        lines, starts, ends = _content_lines(block)
         plain, rows = iri_rows(block.data, starts, ends)
         other = np.flatnonzero(~plain)
         parsed, problems = _parse([block.data[start:end] for start, end in zip(starts[other], ends[other], strict=True)], statements)
@@ -84,8 +83,8 @@ class Ntriples:
         )
 
 
-def _content_lines(block: Block) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """Return number and byte offset, from 0, of the lines that hold more than blanks or a comment."""
+def _content_lines(block: Block) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.int64]]:
+    """Return number, begin and end in bytes, from 0, of the lines that hold more than blanks or a comment."""
     import numpy as np
 
     data = np.frombuffer(block.data, dtype=np.uint8)
@@ -96,16 +95,7 @@ def _content_lines(block: Block) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
     found = visible[np.minimum(first, len(visible) - 1)] if len(visible) else starts
     ends = np.append(starts[1:], len(data))
     held = (first < len(visible)) & (found < ends) & (data[found] != ord("#"))
-    return np.flatnonzero(held), starts[held]
-
-
-def _ends(data: bytes, starts: NDArray[np.int64]) -> NDArray[np.int64]:
-    """Return where each line ends, behind its line break."""
-    import numpy as np
-
-    breaks = np.flatnonzero(np.frombuffer(data, dtype=np.uint8) == 10) + 1
-    breaks = np.append(breaks, len(data))
-    return breaks[np.searchsorted(breaks, starts, side="right")]
+    return np.flatnonzero(held), starts[held], ends[held]
 
 
 def _parse(lines: Sequence[bytes], statements: Statements) -> tuple[list[int], list[tuple[int, bytes, str]]]:

@@ -87,8 +87,7 @@ class DeepSpeedEngine:
 
         set_learning_rate(self._engine.optimizer.param_groups, learning_rate)
         if self._plain:  # DeepSpeed clips here too, but does not tell the norm
-            trained = [p for p in self._engine.module.parameters() if p.requires_grad]
-            norm = float(torch.nn.utils.clip_grad_norm_(trained, self._clip or float("inf")))
+            norm = float(torch.nn.utils.clip_grad_norm_(self._trained.values(), self._clip or float("inf")))
         self._engine.step()
         return norm if self._plain else float(self._engine.get_global_grad_norm() or 0.0)
 
@@ -141,13 +140,13 @@ class DeepSpeedEngine:
         import torch
 
         sharding = self._engine.optimizer
-        for group in self._adamw.param_groups:
-            for shard in group["params"]:
-                self._adamw.state[shard] = {"step": step.clone(), **{kind: torch.zeros_like(shard) for kind in _MOMENTS}}
         if self._zero == 3:
-            for shard in sharding.fp32_partitioned_groups_flat:
-                self._adamw.state[shard] = {"step": step.clone(), **{kind: torch.zeros_like(shard) for kind in _MOMENTS}}
+            shards = sharding.fp32_partitioned_groups_flat
         else:
+            shards = [shard for group in self._adamw.param_groups for shard in group["params"]]
+        for shard in shards:
+            self._adamw.state[shard] = {"step": step.clone(), **{kind: torch.zeros_like(shard) for kind in _MOMENTS}}
+        if self._zero < 3:
             sharding._lazy_init_hp_params_optimizer_state()
 
     def _set(self, parameter: Any, weight: torch.Tensor, moments: Mapping[str, torch.Tensor]) -> None:  # noqa: ANN401 - DeepSpeed's
