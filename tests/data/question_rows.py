@@ -6,6 +6,8 @@ from raykg.data.question_set import QuestionSet, write_table
 from raykg.data.questions import question_table
 from raykg.kg.graph import KnowledgeGraph
 from raykg.kg.logical_form import bind, execute, parse, write
+from raykg.models import tiny
+from tests.graphs import film_graph
 
 # question, topics, their keys, plan
 FILM_QUESTIONS = [
@@ -37,3 +39,11 @@ def film_questions(folder: Path, graph: KnowledgeGraph, times: int = 1) -> Quest
     return write_table(
         question_table({key: [row[key] for row in rows] for key in rows[0]}, kg_version=graph.version), folder, {"times": times}
     )
+
+
+def film_files(folder: Path, times: int) -> tuple[str, str]:
+    """Write what a stream opens, `graph/`, `questions/` and `tokenizer/`; return the graph's folder and version."""
+    graph = film_graph(folder / "graph")
+    film_questions(folder / "questions", graph, times)
+    tiny.tokenizer().save_pretrained(folder / "tokenizer")
+    return str(folder / "graph"), graph.version

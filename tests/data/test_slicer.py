@@ -8,9 +8,7 @@ from raykg.data.packing import by_beginning, pack
 from raykg.data.slicer import Slicer, tokeniser
 from raykg.data.targets import TargetsConfig
 from raykg.data.tokenise import PLAN, READ
-from raykg.models import tiny
-from tests.data.question_rows import FILM_QUESTIONS, film_questions
-from tests.graphs import film_graph
+from tests.data.question_rows import FILM_QUESTIONS, film_files
 
 TIMES, TOGETHER = 4, 7
 ROWS = TIMES * len(FILM_QUESTIONS)
@@ -19,17 +17,9 @@ ROWS = TIMES * len(FILM_QUESTIONS)
 @pytest.fixture(scope="module")
 def slicer(tmp_path_factory: pytest.TempPathFactory) -> Slicer:
     folder = tmp_path_factory.mktemp("slicer")
-    graph = film_graph(folder / "graph")
-    film_questions(folder / "questions", graph, TIMES)
-    tiny.tokenizer().save_pretrained(folder / "tokenizer")
+    graph = film_files(folder, TIMES)
     targets = TargetsConfig(plan=0.5, read=0.5, max_tokens=1500, facts_tokens=1200, questions_per_context=TOGETHER)
-    return Slicer(
-        str(folder / "questions"),
-        str(folder / "tokenizer"),
-        Order(ROWS, 2 * TOGETHER, 3, TOGETHER),
-        targets,
-        (str(folder / "graph"), graph.version),
-    )
+    return Slicer(str(folder / "questions"), str(folder / "tokenizer"), Order(ROWS, 2 * TOGETHER, 3, TOGETHER), targets, graph)
 
 
 def test_neighbours_get_one_target_and_share_their_facts(slicer: Slicer) -> None:

@@ -10,9 +10,7 @@ from raykg.data.order import Order
 from raykg.data.stream import LeftOut, Slicer, StepBatch, TokenStream
 from raykg.data.targets import TargetsConfig
 from raykg.data.tokenise import IGNORE, PLAN, READ
-from raykg.models import tiny
-from tests.data.question_rows import FILM_QUESTIONS, film_questions
-from tests.graphs import film_graph
+from tests.data.question_rows import FILM_QUESTIONS, film_files
 
 TIMES = 3
 ROWS = TIMES * len(FILM_QUESTIONS)
@@ -22,15 +20,13 @@ MIXED = TargetsConfig(plan=0.5, read=0.5, max_tokens=500, facts_tokens=300)
 @pytest.fixture(scope="module")
 def stream(tmp_path_factory: pytest.TempPathFactory) -> TokenStream:
     folder = tmp_path_factory.mktemp("stream")
-    graph = film_graph(folder / "graph")
-    film_questions(folder / "questions", graph, TIMES)
-    tiny.tokenizer().save_pretrained(folder / "tokenizer")
+    graph = film_files(folder, TIMES)
     return TokenStream(
         questions=folder / "questions",
         tokenizer=folder / "tokenizer",
         order=Order(ROWS, 8, seed=3),
         targets=MIXED,
-        graph=(str(folder / "graph"), graph.version),
+        graph=graph,
         micro_batch=4,
         stop_step=6,
     )
