@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from raykg.continual.batches import Batch, Shown, moved
 from raykg.continual.strategies import Pass
 from raykg.continual.supervised import row_losses
-from raykg.data.order import Order, dealt
+from raykg.data.order import Order, checksum, dealt
 from raykg.data.tokenise import split_by_length
 from raykg.train.task import Loss, Step
 
@@ -121,7 +121,7 @@ class ContinualTask:
         made = [
             self._batch(rows[part], remembered[part], None if each is None else each[part].reshape(-1, *each.shape[2:])) for part in parts
         ]
-        return Step(made, answer_tokens=len(rows), rows=len(rows), tokens=int(weights.sum()))
+        return Step(made, answer_tokens=len(rows), rows=len(rows), tokens=int(weights.sum()), row_checksum=checksum(rows))
 
     def _rows_of(self, number: int) -> tuple[Rows, Flags]:
         """Return this worker's rows of a step, and which of them are remembered ones."""

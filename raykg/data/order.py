@@ -36,6 +36,9 @@ CHUNK = 2048
 WINDOW = 32
 """Chunks whose rows are shuffled among each other."""
 
+CHECKSUM = 1 << 40
+"""What checksums are taken modulo: thousands of them still add up exactly as float64."""
+
 _WORD = (1 << 64) - 1
 _ROUNDS = 8  # 4 are enough for large domains; small ones, of a few bits a half, need more
 
@@ -167,6 +170,11 @@ def draws(row_ids: Rows, seed: int, epoch: int, purpose: str) -> NDArray[np.floa
         key = _mix_int(key ^ letter)
     mixed = _mix(_mix(row_ids.astype(np.uint64) ^ np.uint64(key)) + np.uint64(key))
     return (mixed >> np.uint64(11)).astype(np.float64) * 2.0**-53
+
+
+def checksum(row_ids: Rows) -> int:
+    """Return a number of 40 bits that tells sets of rows apart; sums of it, over workers or steps, do so modulo 2**40."""
+    return int((_mix(_mix(row_ids.astype(np.uint64)) + np.uint64(1)) & np.uint64(CHECKSUM - 1)).sum()) % CHECKSUM
 
 
 def _feistel(values: Words, half_bits: int, keys: list[np.uint64]) -> Words:

@@ -38,10 +38,13 @@ BLOCK = pa.schema(
         ("prompts", pa.list_(pa.int64())),
         ("rows", pa.list_(pa.int64())),
         ("kinds", pa.list_(pa.int64())),
-        ("too_long", pa.int64()),
-        ("unsupported", pa.int64()),
+        ("left_out", pa.list_(pa.int64())),
+        ("reasons", pa.list_(pa.int64())),
     ]
 )
+
+TOO_LONG, UNSUPPORTED = 0, 1
+"""Why a row is left out: it exceeds `targets.max_tokens`; no fact within `targets.facts_tokens` supports it and no plan is wanted."""
 
 
 class Questions(Protocol):
@@ -62,8 +65,8 @@ class Slice:
     examples: Examples
     row_ids: Rows
     kinds: NDArray[np.int64]
-    too_long: int
-    unsupported: int
+    left_out: Rows
+    reasons: NDArray[np.int64]  # of each that is left out, TOO_LONG or UNSUPPORTED
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,13 +100,14 @@ class Slicer:
         kept = np.array([place for place, text in enumerate(texts) if text is not None], dtype=np.int64)
         found = [text for text in texts if text is not None]
         examples = tokeniser(self.tokenizer).encode([text[0] for text in found], [text[1] for text in found])
-        short = np.flatnonzero(examples.lengths <= self.targets.max_tokens)
+        fits = examples.lengths <= self.targets.max_tokens
+        unsupported, too_long = np.delete(rows, kept), rows[kept[~fits]]
         return Slice(
-            examples=examples.select(short),
-            row_ids=rows[kept[short]],
-            kinds=np.array([text[2] for text in found], dtype=np.int64)[short],
-            too_long=len(found) - len(short),
-            unsupported=len(texts) - len(found),
+            examples=examples.select(np.flatnonzero(fits)),
+            row_ids=rows[kept[fits]],
+            kinds=np.array([text[2] for text in found], dtype=np.int64)[fits],
+            left_out=np.concatenate([too_long, unsupported]),
+            reasons=np.repeat([TOO_LONG, UNSUPPORTED], [len(too_long), len(unsupported)]),
         )
 
     def _weights(self, table: pa.Table, kinds: NDArray[np.int64]) -> NDArray[np.int64]:
@@ -122,8 +126,8 @@ class Slicer:
             "prompts": [one.examples.prompts for one in slices],
             "rows": [one.row_ids for one in slices],
             "kinds": [one.kinds for one in slices],
-            "too_long": [one.too_long for one in slices],
-            "unsupported": [one.unsupported for one in slices],
+            "left_out": [one.left_out for one in slices],
+            "reasons": [one.reasons for one in slices],
         }
         return pa.table(columns, schema=BLOCK)
 
@@ -162,6 +166,15 @@ def _dealt_together(weights: Rows, first: Rows, rank: int, world: int) -> Rows:
     order = np.argsort(np.argsort(start))  # of the groups, as they come
     heavy = np.bincount(order[group], weights=weights).astype(np.int64)
     return np.flatnonzero(np.isin(order[group], dealt(heavy, rank, world)))
+
+
+def reasons(targets: TargetsConfig) -> tuple[str, str]:
+    """Return what TOO_LONG and UNSUPPORTED mean, in words that name the key to change."""
+    said = {
+        TOO_LONG: f"longer than targets.max_tokens ({targets.max_tokens})",
+        UNSUPPORTED: f"not answerable from targets.facts_tokens ({targets.facts_tokens})",
+    }
+    return said[TOO_LONG], said[UNSUPPORTED]
 
 
 @lru_cache(maxsize=4)

@@ -8,13 +8,11 @@
 The stream is a range of step numbers that Ray Data tasks turn into token rows, in order. What a step holds is a pure function of the seed,
 the step, and this worker's place among the workers, so a resumed run seeks by starting at another number, and any step can be computed
 alone (`TokenStream.step`). The shares of all workers together are the global batch, exactly; they may differ by one row, or one group of
-rows that share their facts, and by rows left out because they are longer than `targets.max_tokens` (counted, warned about once, and then
-whenever there are ten times more).
+rows that share their facts, and by rows that had to be left out, which are named with the reason.
 """
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -33,8 +31,6 @@ from raykg.data.tokenise import Examples, micro_batch, split_by_length
 
 if TYPE_CHECKING:
     from ray.data import Dataset
-
-log = logging.getLogger(__name__)
 
 TASK_CPUS = 1
 """Logical CPUs of one tokenising task."""
@@ -57,8 +53,8 @@ class StepBatch:
         tokens: All tokens, padding not counted.
         row_ids: The rows that are in the micro-batches.
         kinds: PLAN or READ of each of them.
-        too_long: Rows left out because they exceed `targets.max_tokens`.
-        unsupported: Rows left out because no fact within `targets.facts_tokens` supports an answer and their plan may not be used.
+        left_out: Rows of the step that are in none, whole: none is ever shortened.
+        reasons: TOO_LONG or UNSUPPORTED (`raykg.data.slicer`) of each of those.
     """
 
     step: int
@@ -67,23 +63,13 @@ class StepBatch:
     tokens: int
     row_ids: Rows
     kinds: NDArray[np.int64]
-    too_long: int = 0
-    unsupported: int = 0
+    left_out: Rows
+    reasons: NDArray[np.int64]
 
     @property
     def rows(self) -> int:
         """Number of rows in the micro-batches."""
         return len(self.row_ids)
-
-    @property
-    def dropped(self) -> int:
-        """Number of rows left out."""
-        return self.too_long + self.unsupported
-
-    @property
-    def cut(self) -> int:
-        """Return `dropped`: rows are left out whole, never shortened."""
-        return self.dropped
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -134,7 +120,7 @@ class TokenStream:
         """
         if self.stop_step <= self.start_step:
             return
-        expected, left_out = self.start_step, LeftOut(self.targets)
+        expected = self.start_step
         blocks: Any = _dataset(self.slicer, self.start_step, self.stop_step).iter_batches(
             batch_size=None, batch_format="pyarrow", prefetch_batches=1
         )
@@ -143,7 +129,6 @@ class TokenStream:
                 batch = self._batch(*_read_row(block, row))
                 if batch.step != expected:
                     raise DataError(f"step {expected}: Ray Data gave step {batch.step} in its place")
-                left_out.add(batch)
                 expected += 1
                 yield batch
         if expected != self.stop_step:
@@ -161,8 +146,8 @@ class TokenStream:
             tokens=int(one.examples.lengths.sum()),
             row_ids=one.row_ids,
             kinds=one.kinds,
-            too_long=one.too_long,
-            unsupported=one.unsupported,
+            left_out=one.left_out,
+            reasons=one.reasons,
         )
 
     def _micro_batches(self, examples: Examples) -> list[dict[str, NDArray[np.int64]]]:
@@ -173,28 +158,6 @@ class TokenStream:
         padding = tokeniser(str(self.tokenizer)).end
         parts = split_by_length(examples.lengths, self.micro_batch, self.split_overhead)
         return [micro_batch(examples.select(part), padding) for part in parts]
-
-
-class LeftOut:
-    """Counts rows that were left out, and warns at the first one and whenever there are ten times more."""
-
-    def __init__(self, targets: TargetsConfig) -> None:
-        self._targets = targets
-        self._seen = 0
-        self._counts = {"too_long": 0, "unsupported": 0}
-        self._next = {"too_long": 1, "unsupported": 1}
-
-    def add(self, batch: StepBatch) -> None:
-        """Take a step into account."""
-        self._seen += batch.rows + batch.dropped
-        for name, count, reason in (
-            ("too_long", batch.too_long, f"longer than targets.max_tokens ({self._targets.max_tokens})"),
-            ("unsupported", batch.unsupported, f"not answerable from targets.facts_tokens ({self._targets.facts_tokens})"),
-        ):
-            self._counts[name] += count
-            if self._counts[name] >= self._next[name]:
-                self._next[name] = self._counts[name] * 10
-                log.warning("%d of %d rows so far were left out: %s", self._counts[name], self._seen, reason)
 
 
 def _dataset(slicer: Slicer, start_step: int, stop_step: int) -> Dataset:
@@ -231,5 +194,4 @@ def _read_row(block: pa.Table, row: int) -> tuple[int, Slice]:
         return found
 
     examples = Examples(values("tokens"), values("lengths"), values("prompts"))
-    counts = [int(block[name][row].as_py()) for name in ("step", "too_long", "unsupported")]
-    return counts[0], Slice(examples, values("rows"), values("kinds"), counts[1], counts[2])
+    return int(block["step"][row].as_py()), Slice(examples, *(values(name) for name in ("rows", "kinds", "left_out", "reasons")))

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from raykg.config.load import from_dict, to_dict
-from raykg.kg.mirror import best_effort, exists, fetch, keep, local
+from raykg.kg.mirror import best_effort, exists, fetch, keep, local, shown
 from raykg.kg.store import write_atomically
 from raykg.train import launch
 from raykg.train.errors import StageChanged, TrainError
@@ -41,6 +41,7 @@ _UNBOUND = (  # sections and fields that may change when a run goes on: they do 
     "graph.wheel",  # where a package is found; its hash says what it is
     "model.wheel",
     "train.keep",
+    "train.max_left_out",
     "train.checkpoint_every",
     "train.log_every",
     "train.evaluate_every",  # train.evaluate_rows is bound: scores on different rows say nothing about which checkpoint is best
@@ -176,10 +177,22 @@ class Finetune:
             weights = checkpoint.take_export(folder, self.folder / "model")
             return {"model": str(self.folder / "model"), "identity": weights, "step": position.step, "metrics": dict(position.metrics)}
 
-        done = self._stage("train", self.cfg.budgets.train, arguments["identity"], run, lambda it: f"checkpoint of step {it['step']} taken")
-        for note in cut_notes(read_metrics(self.folder / "metrics.jsonl")):
-            self.listener.note(note)
-        return done
+        try:
+            taken = "checkpoint of step {step} taken"
+            return self._stage("train", self.cfg.budgets.train, arguments["identity"], run, lambda it: taken.format(**it))
+        finally:  # where they were too many and ended it, too
+            for note in self._left_out(questions):
+                self.listener.note(note)
+
+    def _left_out(self, questions: Done) -> list[str]:
+        """Write down which rows could not be learnt, and say how many."""
+        from raykg.data.question_set import QuestionSet
+        from raykg.data.slicer import reasons
+        from raykg.train import dead_letters
+
+        file, records = self.folder / dead_letters.FILE, read_metrics(self.folder / "metrics.jsonl")
+        found = dead_letters.write(file, records, QuestionSet.open(questions["train"]), reasons(self.cfg.targets))
+        return [f"{rows:,} training rows were left out of their batches: {reason} ({shown(file)})" for reason, rows in found.items()]
 
     def prepare(self) -> Done:
         """Do what comes before training, and return what its workers are told: `steps`, the length, is among it."""
@@ -275,6 +288,7 @@ class Finetune:
         from raykg.eval.majority import Majority
         from raykg.eval.report import ReportFacts, write_report
         from raykg.eval.tables import ComparisonTable
+        from raykg.train.summary import training_facts
 
         self.listener.stage("report", self.cfg.budgets.report)
         started = time.monotonic()
@@ -292,7 +306,7 @@ class Finetune:
             notes=[
                 *questions["findings"],
                 *(f"{rows:,} rows left out of training: {reason}" for reason, rows in questions["left_out"].items() if rows),
-                *cut_notes(records),
+                *self._left_out(questions),
             ],
             prompts={contender.label: prompt_words(contender) for contender in settings.contenders},
             records=records,
@@ -369,32 +383,3 @@ def train_worker(arguments: Mapping[str, Any]) -> None:
         until=arguments.get("until"),
     )
     train_task(task, cfg.engine, plan, folder, ranks, trained_precision(cfg, ranks))
-
-
-def training_facts(records: Sequence[Mapping[str, Any]]) -> dict[str, object]:
-    """Return what a report says of the training: steps, rows, tokens a row, speed."""
-    steps = [record for record in records if record["kind"] == "step"]
-    if not steps:
-        return {}
-    rows, tokens, answers = (sum(record[name] for record in steps) for name in ("rows", "tokens", "answer_tokens"))
-    before = [0, *(record["step"] for record in steps)]  # with train.log_every a record stands for several steps
-    seconds = sum(record["step_seconds"] * (record["step"] - last) for record, last in zip(steps, before, strict=False))
-    return {
-        "steps": steps[-1]["steps"],
-        "workers": next((record["workers"] for record in reversed(records) if record["kind"] == "start"), 1),
-        "last loss": f"{steps[-1]['loss']:.4f}",
-        "rows": f"{rows:,}",
-        "tokens a row": f"{tokens / max(rows, 1):.1f}, of which {answers / max(rows, 1):.1f} carry loss",
-        "tokens a second": f"{tokens / max(seconds, 1e-9):.0f}",
-        "minutes": f"{seconds / 60:.1f}",
-        "waiting for data": f"{sum(record['data_wait'] for record in steps) / len(steps):.1%}",
-        "memory of a worker": f"{max(record['memory_bytes'] for record in steps) / 2**30:.1f} GiB",
-    }
-
-
-def cut_notes(records: Sequence[Mapping[str, Any]]) -> list[str]:
-    """Warn of rows that the token budget left out."""
-    cut = sum(record["cut"] for record in records if record["kind"] == "step")
-    rows = sum(record["rows"] for record in records if record["kind"] == "step")
-    reason = "too long for targets.max_tokens, or without supported facts"
-    return [f"{cut:,} of {rows + cut:,} rows were left out of their batches: {reason}"] if cut else []

@@ -20,7 +20,7 @@ from torch import nn
 from raykg.config.load import to_dict
 from raykg.config.schema import Chosen, chosen
 from raykg.data.collate import filler, to_tensors
-from raykg.data.order import Order
+from raykg.data.order import Order, checksum
 from raykg.data.question_set import QuestionSet
 from raykg.data.stream import SPLIT_OVERHEAD, TokenStream
 from raykg.eval.evaluation_config import STRATEGIES
@@ -91,7 +91,9 @@ class FinetuneTask:
     def batches(self, start_step: int, stop_step: int) -> Iterator[Step]:
         """Stream this worker's micro-batches through Ray Data."""
         for batch in self.stream(start_step, stop_step):
-            yield Step(batch.micro_batches, batch.answer_tokens, rows=batch.rows, tokens=batch.tokens, cut=batch.dropped)
+            left_out = list(zip(batch.left_out.tolist(), batch.reasons.tolist(), strict=True))
+            counts = {"rows": batch.rows, "tokens": batch.tokens, "row_checksum": checksum(batch.row_ids)}
+            yield Step(batch.micro_batches, batch.answer_tokens, left_out=left_out, **counts)
 
     def stream(self, start_step: int, stop_step: int) -> TokenStream:
         """Return this worker's share of some steps, of which any can also be computed here and now."""

@@ -26,9 +26,11 @@ from typing import Any
 import numpy as np
 import torch
 
+from raykg.data.order import CHECKSUM
 from raykg.kg import mirror
 from raykg.train import checkpoint
 from raykg.train.checkpoint import Position
+from raykg.train.dead_letters import Tally
 from raykg.train.engines import Engine
 from raykg.train.errors import CheckpointError, NonFiniteLoss, TrainError
 from raykg.train.meters import Meters, Record, memory_bytes
@@ -38,7 +40,7 @@ from raykg.train.settings import TrainConfig
 from raykg.train.task import Step, Task
 
 _log = logging.getLogger(__name__)
-_COUNTS = ("rows", "tokens", "answer_tokens", "cut")  # of a `Step`; a record holds what came since the one before it
+_COUNTS = ("rows", "tokens", "answer_tokens", "row_checksum")  # of a `Step`; a record holds what came since the one before it
 _CALMER = "lower train.learning_rate, or set train.clip, and start again"
 
 
@@ -85,7 +87,7 @@ class Loop:
     Raises:
         NonFiniteLoss: a step's loss or gradient is NaN or infinite, on every worker at once.
         CheckpointError: a checkpoint belongs to other settings.
-        TrainError: the task gave fewer steps than the plan has.
+        TrainError: the task gave fewer steps than the plan has, or left out too many rows.
     """
 
     def __init__(self, task: Task, engine: Engine, ranks: Ranks, plan: Plan, report: Callable[[Record], None]) -> None:
@@ -95,6 +97,7 @@ class Loop:
         self._plan = plan
         self._report = report
         self._meters = Meters(plan.steps)
+        self._tally = Tally(plan.settings.max_left_out)
 
     def resume(self) -> int:
         """Load the newest whole checkpoint and return the steps that are done; 0 where there is none."""
@@ -129,7 +132,8 @@ class Loop:
         """Do as `run`, asking for each loss: whoever sends what was wanted back has sent its gradient backward."""
         settings, steps = self._plan.settings, min(self._plan.until or self._plan.steps, self._plan.steps)
         metrics: dict[str, float] = {}
-        counts: Counter[str] = Counter()  # since the last record
+        counts: Counter[str] = Counter()  # since the last record, as are
+        left_out: list[tuple[int, int]] = []
         self._engine.model.train()
         self._meters.restart()
         number = start
@@ -138,11 +142,12 @@ class Loop:
                 self._meters.restart()  # the pipeline's start, some seconds, is not the speed of a step
             self._meters.waited()
             counts.update({name: getattr(step, name) for name in _COUNTS})
+            left_out += step.left_out
             record = yield from self._step(number, step)
             last, save = number == steps, number % settings.checkpoint_every == 0
             due = bool(settings.evaluate_every) and number % settings.evaluate_every == 0
             if last or due or save or number % settings.log_every == 0:  # before each save: a resumed run counts on from there
-                self._report(record | self._added(counts))
+                self._report(record | self._added(number, counts, left_out))
             metrics = self._evaluate(number) if settings.evaluate_rows and (due or last) else {}
             if last or save or (metrics and self._improved(metrics)):
                 self._save(number, metrics)
@@ -191,11 +196,18 @@ class Loop:
             "memory_bytes": memory_bytes(self._ranks.device),
         }
 
-    def _added(self, counts: Counter[str]) -> dict[str, int]:
-        """Return the counts of all workers since the last record, and begin anew."""
-        sums = self._ranks.sum([counts[name] for name in _COUNTS]).tolist()
+    def _added(self, number: int, counts: Counter[str], left_out: list[tuple[int, int]]) -> dict[str, int]:
+        """Return the counts of all workers since the last record, tell which rows were left out, and begin anew."""
+        counts["row_checksum"] %= CHECKSUM
+        sums = [int(value) for value in self._ranks.sum([*(counts[name] for name in _COUNTS), len(left_out)])]
+        added = {**dict(zip(_COUNTS, sums, strict=False)), "row_checksum": sums[-2] % CHECKSUM, "left_out": sums[-1]}
+        if added["left_out"]:
+            rows = sorted(row for rank in self._ranks.gather(left_out) for row in rank)
+            self._report({"kind": "left_out", "step": number, "steps": self._plan.steps, "rows": rows})
         counts.clear()
-        return {name: int(value) for name, value in zip(_COUNTS, sums, strict=True)}
+        left_out.clear()
+        self._tally.add(added["rows"], added["left_out"])
+        return added
 
     def _evaluate(self, number: int) -> dict[str, float]:
         """Measure the held-out slice with every worker's share; the same numbers come back on every worker."""

@@ -43,6 +43,7 @@ class TrainConfig:
     beta1: Fraction = 0.9
     beta2: Fraction = 0.999
     clip: NonNegativeFloat = 1.0  # global gradient norm; 0 = off
+    max_left_out: Fraction = 0.5  # share of the rows, too long or without facts to learn from, above which the run stops
     evaluate_every: NonNegativeInt = 0  # steps; 0 = at the end only
     evaluate_rows: NonNegativeInt = 64  # rows of the held-out slice; 0 = no evaluation during training
     checkpoint_every: PositiveInt = 100

@@ -23,7 +23,8 @@ class Step:
     answer_tokens: int  # tokens of this share that carry loss
     rows: int
     tokens: int  # all tokens of this share, prompts included, padding not
-    cut: int = 0  # rows that the token budget shortened or dropped
+    left_out: Sequence[tuple[int, int]] = ()  # rows of this share that cannot be learnt, and the number of a reason that the recipe knows
+    row_checksum: int = 0  # of the rows that are learnt, whatever their order (`raykg.data.order.checksum`)
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from scipy import stats
 
 from raykg.data import order as module
-from raykg.data.order import Order, dealt, draws, permute, unpermute
+from raykg.data.order import CHECKSUM, Order, checksum, dealt, draws, permute, unpermute
 
 
 def test_module_example_runs() -> None:
@@ -177,3 +177,13 @@ def test_an_order_of_nothing_is_refused() -> None:
         Order(rows=1, batch=1, seed=0).row_ids(-1)
     with pytest.raises(ValueError, match=r"rank \(2\) must be one of 0 to 1"):
         dealt(np.array([1]), 2, 2)
+
+
+def test_a_checksum_tells_sets_of_rows_apart_and_adds_up() -> None:
+    random = np.random.default_rng(0)
+    rows = random.choice(10**9, 500, replace=False)
+    whole = checksum(rows)
+    assert whole == checksum(random.permutation(rows)) == sum(checksum(part) for part in np.array_split(rows, 7)) % CHECKSUM
+    assert len({checksum(np.delete(rows, n)) for n in range(500)} | {whole}) == 501
+    assert checksum(np.arange(0)) == 0 and checksum(np.zeros(1, np.int64)) != 0
+    assert 4096 * (CHECKSUM - 1) < 2**53  # as many workers add theirs up in float64, exactly

@@ -1,4 +1,3 @@
-import logging
 from dataclasses import replace
 from pathlib import Path
 
@@ -7,7 +6,8 @@ import pytest
 
 from raykg.data.errors import DataError
 from raykg.data.order import Order
-from raykg.data.stream import LeftOut, Slicer, StepBatch, TokenStream
+from raykg.data.slicer import TOO_LONG, UNSUPPORTED, Slicer, reasons
+from raykg.data.stream import StepBatch, TokenStream
 from raykg.data.targets import TargetsConfig
 from raykg.data.tokenise import IGNORE, PLAN, READ
 from tests.data.question_rows import FILM_QUESTIONS, film_files
@@ -43,9 +43,11 @@ def flat(batches: list[StepBatch]) -> list[tuple[int, ...]]:
 
 def equal(one: StepBatch, other: StepBatch) -> bool:
     return (
-        (one.step, one.answer_tokens, one.tokens, one.dropped) == (other.step, other.answer_tokens, other.tokens, other.dropped)
+        (one.step, one.answer_tokens, one.tokens) == (other.step, other.answer_tokens, other.tokens)
         and np.array_equal(one.row_ids, other.row_ids)
         and np.array_equal(one.kinds, other.kinds)
+        and np.array_equal(one.left_out, other.left_out)
+        and np.array_equal(one.reasons, other.reasons)
         and len(one.micro_batches) == len(other.micro_batches)
         and all(np.array_equal(a[key], b[key]) for a, b in zip(one.micro_batches, other.micro_batches, strict=True) for key in a)
     )
@@ -76,7 +78,7 @@ def test_counts_are_those_of_the_labels(stream: TokenStream) -> None:
         assert batch.answer_tokens == sum(int((m["labels"] != IGNORE).sum()) for m in batch.micro_batches)
         assert batch.tokens == sum(int(m["attention_mask"].sum()) for m in batch.micro_batches)
         assert all(len(m["input_ids"]) <= 4 for m in batch.micro_batches)
-        assert (batch.dropped, batch.cut) == (0, 0)
+        assert not len(batch.left_out)
 
 
 def test_both_targets_occur_and_change_with_the_epoch(stream: TokenStream) -> None:
@@ -100,32 +102,29 @@ def test_plans_alone_need_no_graph(stream: TokenStream) -> None:
         replace(stream, targets=TargetsConfig(plan=0.0, read=1.0, max_tokens=500), graph=None).step(0)
 
 
-def test_long_rows_are_left_out_counted_and_warned_about(stream: TokenStream, caplog: pytest.LogCaptureFixture) -> None:
+def test_long_rows_are_left_out_and_named(stream: TokenStream) -> None:
     targets = TargetsConfig(plan=1.0, read=0.0, max_tokens=70)
     whole, short = (replace(stream, targets=replace(targets, max_tokens=most)) for most in (500, 70))
-    lengths = {step: [int(n) for m in whole.step(step).micro_batches for n in m["attention_mask"].sum(axis=1)] for step in range(3)}
-    left_out = LeftOut(short.targets)
-    with caplog.at_level(logging.WARNING):
-        for step in range(3):
-            batch = short.step(step)
-            assert batch.too_long == sum(n > 70 for n in lengths[step])
-            assert batch.rows == sum(n <= 70 for n in lengths[step])
-            left_out.add(batch)
-    assert "rows so far were left out: longer than targets.max_tokens (70)" in caplog.text
-    assert len(caplog.records) == 1
+    met = 0
+    for step in range(3):
+        everything, batch = whole.step(step), short.step(step)
+        lengths = [int(n) for m in everything.micro_batches for n in m["attention_mask"].sum(axis=1)]
+        assert len(batch.left_out) == sum(n > 70 for n in lengths) and batch.rows == sum(n <= 70 for n in lengths)
+        assert sorted([*batch.row_ids, *batch.left_out]) == sorted(everything.row_ids)
+        assert (batch.reasons == TOO_LONG).all() and "targets.max_tokens (70)" in reasons(short.targets)[TOO_LONG]
+        met += len(batch.left_out)
+    assert met
     nothing = replace(stream, targets=TargetsConfig(plan=1.0, read=0.0, max_tokens=5)).step(0)
-    assert (nothing.rows, nothing.dropped, list(nothing.micro_batches), nothing.answer_tokens) == (0, 8, [], 0)
+    assert (nothing.rows, len(nothing.left_out), list(nothing.micro_batches), nothing.answer_tokens) == (0, 8, [], 0)
 
 
-def test_what_no_context_supports_becomes_a_plan_or_is_counted(stream: TokenStream, caplog: pytest.LogCaptureFixture) -> None:
+def test_what_no_context_supports_becomes_a_plan_or_is_named(stream: TokenStream) -> None:
     small = TargetsConfig(plan=0.0, read=1.0, max_tokens=500, facts_tokens=20)
     batch = replace(stream, targets=small).step(0)
-    assert (batch.rows, batch.unsupported) == (0, 8)
-    with caplog.at_level(logging.WARNING):
-        LeftOut(small).add(batch)
-    assert "8 of 8 rows so far were left out: not answerable from targets.facts_tokens (20)" in caplog.text
+    assert batch.rows == 0 and sorted(batch.left_out) == sorted(stream.order.row_ids(0))
+    assert batch.reasons.tolist() == [UNSUPPORTED] * 8 and "targets.facts_tokens (20)" in reasons(small)[UNSUPPORTED]
     mixed = replace(stream, targets=replace(small, plan=0.1, read=0.9)).step(0)
-    assert (mixed.rows, mixed.unsupported) == (8, 0)
+    assert (mixed.rows, len(mixed.left_out)) == (8, 0)
     assert (mixed.kinds == PLAN).all()
 
 

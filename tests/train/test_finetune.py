@@ -17,7 +17,7 @@ from raykg.data.questions import question_table
 from raykg.data.questions_config import QuestionsConfig
 from raykg.train import finetune, launch
 from raykg.train.errors import StageChanged, TrainError
-from raykg.train.finetune import cut_notes, run_finetune, training_facts
+from raykg.train.finetune import run_finetune
 from raykg.train.finetune_config import FinetuneConfig
 from raykg.train.run_folder import flatten, held, read_metrics
 from raykg.train.story import LogListener
@@ -32,6 +32,7 @@ class Told(LogListener):
     def __init__(self) -> None:
         self.ran: dict[str, bool] = {}
         self.steps: list[int] = []
+        self.notes: list[str] = []
 
     def done(self, name: str, seconds: float, note: str, ran: bool) -> None:
         self.ran[name] = ran
@@ -39,6 +40,9 @@ class Told(LogListener):
     def record(self, record: Mapping[str, Any]) -> None:
         if record["kind"] == "step":
             self.steps.append(record["step"])
+
+    def note(self, text: str) -> None:
+        self.notes.append(text)
 
 
 def config(tmp_path: Path, **changes: Any) -> FinetuneConfig:
@@ -66,7 +70,8 @@ def config(tmp_path: Path, **changes: Any) -> FinetuneConfig:
 @pytest.mark.usefixtures("ray_session")
 def test_the_recipe_ends_resumes_and_refuses(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     film_graph(tmp_path / "films")
-    cfg, told = config(tmp_path), Told()
+    cfg = config(tmp_path, targets={"plan": 0.5, "read": 0.5, "max_tokens": 90})  # for some rows too few
+    told = Told()
     outcome = run_finetune(cfg, told)
     run = tmp_path / "runs" / "first"
     assert list(told.ran) == STAGES
@@ -78,7 +83,12 @@ def test_the_recipe_ends_resumes_and_refuses(tmp_path: Path, monkeypatch: pytest
     manifest = json.loads((run / "checkpoints" / "step-00000004" / "manifest.json").read_text())
     assert manifest["identity"]["lora.rank"] == 4
     assert manifest["identity"]["graph version"]
-    assert {"start", "step", "evaluation", "checkpoint"} == {record["kind"] for record in read_metrics(run / "metrics.jsonl")}
+    records = read_metrics(run / "metrics.jsonl")
+    assert {record["kind"] for record in records} == {"start", "step", "evaluation", "checkpoint", "left_out"}
+    letters = [json.loads(line) for line in (run / "dead-letters.jsonl").read_text().splitlines()]
+    assert sum(letter["times"] for letter in letters) == sum(record["left_out"] for record in records if record["kind"] == "step") < 28
+    note = f"{len(letters)} training rows were left out of their batches: longer than targets.max_tokens (90)"
+    assert note in told.notes[-1] and note in outcome.report.read_text()
     assert "tiny:llama" in outcome.report.read_text()
 
     from raykg.models.saved import load_for_answering
@@ -104,41 +114,6 @@ def test_the_recipe_ends_resumes_and_refuses(tmp_path: Path, monkeypatch: pytest
     monkeypatch.setattr("raykg.models.saved.FORMAT", 99)  # a release with other prompts trains anew
     with pytest.raises(AssertionError, match="training was done"):
         run_finetune(cfg, Told())
-
-
-def test_what_a_report_says_of_the_training() -> None:
-    step = {
-        "kind": "step",
-        "steps": 2,
-        "loss": 0.5,
-        "rows": 8,
-        "tokens": 160,
-        "answer_tokens": 80,
-        "cut": 0,
-        "step_seconds": 2.0,
-        "data_wait": 0.25,
-        "memory_bytes": 2.0**30,
-    }
-    records = [{"kind": "start", "step": 0, "workers": 3}, {**step, "step": 1}, {**step, "step": 2, "loss": 0.25, "cut": 4}]
-    facts = training_facts(records)
-    assert facts["last loss"] == "0.2500"
-    assert facts["workers"] == 3
-    assert facts["tokens a row"] == "20.0, of which 10.0 carry loss"
-    assert facts["tokens a second"] == "80"
-    assert facts["waiting for data"] == "25.0%"
-    assert facts["memory of a worker"] == "1.0 GiB"
-    assert cut_notes(records) == [
-        "4 of 20 rows were left out of their batches: too long for targets.max_tokens, or without supported facts"
-    ]
-    assert training_facts([]) == {}
-    assert cut_notes(records[:2]) == []
-
-
-def test_seconds_of_steps_without_a_record_are_counted() -> None:
-    counted = {"rows": 8, "tokens": 160, "answer_tokens": 80, "cut": 0}
-    step = {"kind": "step", "steps": 6, "loss": 0.5, "step_seconds": 20.0, "data_wait": 0.0, "memory_bytes": 0.0, **counted}
-    facts = training_facts([{**step, "step": 3}, {**step, "step": 6}])
-    assert (facts["minutes"], facts["tokens a second"]) == ("2.0", "3")
 
 
 def test_a_graph_file_that_has_changed_since_is_not_ignored(tmp_path: Path) -> None:

@@ -12,7 +12,7 @@ import torch
 from raykg.kg.transfer import MIRRORS
 from raykg.train.engines import Optimiser
 from raykg.train.engines.torch import Config, TorchEngine
-from raykg.train.errors import NonFiniteLoss
+from raykg.train.errors import NonFiniteLoss, TrainError
 from raykg.train.loop import Loop, Plan
 from raykg.train.ranks import Ranks
 from raykg.train.settings import TrainConfig
@@ -123,7 +123,8 @@ class LineTask:
 
     def batches(self, start_step: int, stop_step: int) -> Iterator[Step]:
         for numbers in self.steps[start_step:stop_step]:
-            yield Step(numbers, answer_tokens=len(numbers), rows=len(numbers), tokens=3 * len(numbers), cut=2 - len(numbers))
+            left_out = [(row, 0) for row in range(len(numbers), 2)]
+            yield Step(numbers, answer_tokens=len(numbers), rows=len(numbers), tokens=3 * len(numbers), left_out=left_out)
 
     def filler(self) -> float:
         return 0.0
@@ -173,5 +174,14 @@ def test_what_is_not_logged_is_still_counted(tmp_path: Path) -> None:
         for often in (1, 3)
     )
     assert [record["step"] for record in some] == [3, 5, 6, 7]  # a resumed run goes on from 5, so what came before must stand there
-    for name in ("rows", "tokens", "answer_tokens", "cut"):
+    for name in ("rows", "tokens", "answer_tokens", "left_out"):
         assert sum(record[name] for record in some) == sum(record[name] for record in every) > 0, name
+    told = [record for record in run_line(tmp_path / "told", steps, log_every=3) if record["kind"] == "left_out"]
+    assert [(record["step"], record["rows"]) for record in told] == [(3, [(1, 0)]), (6, [(1, 0), (1, 0)]), (7, [(1, 0)])]
+
+
+def test_too_many_rows_left_out_end_the_run(tmp_path: Path) -> None:
+    steps = [[1.0]] * 200
+    with pytest.raises(TrainError, match=r"128 of 256 rows so far could not be learnt, more than train.max_left_out \(0.4\) lets pass"):
+        run_line(tmp_path / "strict", steps, max_left_out=0.4, checkpoint_every=50)
+    assert run_line(tmp_path / "half", steps, max_left_out=0.5)[-1]["step"] == 200
