@@ -2,6 +2,7 @@
 
     python benchmarks/cluster_story.py              # about four minutes on 2 cores, with the smoke configs
     python benchmarks/cluster_story.py --short      # training alone, with plain torch, as in the tests
+    python benchmarks/cluster_story.py --resized    # training that goes on with one worker while a node is away, and then with two again
 
 Starts clusters/local/cluster.py with token authentication on (a head without CPUs and two workers), submits build_kg, questions, finetune
 with a worker on each node, finetune again with the node killed that the driver is not on, evaluate and serve, and asks the service a
@@ -21,7 +22,7 @@ import sys
 import tempfile
 import time
 import urllib.request
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -32,6 +33,9 @@ SIZE = ("resources.cpus_per_worker=3", "resources.threads=1", "resources.data_cp
 LENGTH = ("train.steps=16", "train.checkpoint_every=4", "evaluation.contenders=[]")
 SHORT = ("engine={name: torch}", "questions.train.count=80", "questions.test[0].count=20", "questions.validation=4")
 KILLED_AFTER = 6  # steps, two after a checkpoint
+LONGER = ("train.steps=150", "train.checkpoint_every=10", "train.learning_rate=1e-4")
+ELASTIC = ("resources.min_workers=1", "resources.resize_seconds=3")
+APART = 1e-6  # of a loss, by the order in which sums are taken
 
 
 class StoryError(Exception):
@@ -42,10 +46,13 @@ def main() -> None:
     """Tell the story."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--short", action="store_true", help="training alone, undisturbed and disturbed")
+    parser.add_argument("--resized", action="store_true", help="training alone, with as many workers as there are nodes")
     given = parser.parse_args()
     with started(2, CPUS) as cluster:
         story = Story(cluster)
-        if given.short:
+        if given.resized:
+            story.resized(*SHORT)
+        elif given.short:
             story.trained_twice(*SHORT)
         else:
             story.whole()
@@ -95,10 +102,7 @@ class Story:
         following = self.start("finetune", *self.settings("killed"), *overrides, name="killed")
         began = time.monotonic()
         records = self.storage / "killed" / "metrics.jsonl"
-        while not any(step >= KILLED_AFTER for step in losses(records)):
-            if following.poll() is not None or time.monotonic() - began > 240:
-                raise StoryError(f"finetune ended before its node was killed: {following.communicate()[0][-2000:]}")
-            time.sleep(0.05)
+        self.wait(following, lambda: any(step >= KILLED_AFTER for step in losses(records)))
         lost = self.node_without_the_driver("killed")
         reached = max(losses(records))
         self.cluster.kill(lost)
@@ -109,6 +113,41 @@ class Story:
             raise StoryError(f"finetune did not outlive its node: {output[-3000:]}")
         print(f"finetune, a node lost: {time.monotonic() - began:.0f} s", flush=True)
         self.compare("quiet", "killed")
+
+    def resized(self, *overrides: str) -> None:
+        """Train undisturbed; train while a node goes, and comes back when one worker has gone on alone; compare rows and losses."""
+        self.job("finetune", *self.settings("steady"), *LONGER, *overrides)
+        shutil.copytree(self.storage / "steady" / "questions", self.storage / "resized" / "questions")
+        following = self.start("finetune", *self.settings("resized"), *LONGER, *ELASTIC, *overrides, name="resized")
+        records = self.storage / "resized" / "metrics.jsonl"
+        self.wait(following, lambda: len(losses(records)) > 12)
+        lost = self.node_without_the_driver("resized")
+        self.cluster.kill(lost)
+        self.wait(following, lambda: workers(records)[-1] == 1)
+        alone = max(losses(records), default=0)
+        self.wait(following, lambda: max(losses(records), default=0) > alone + 3)
+        self.cluster.start(lost)
+        output = following.communicate(timeout=400)[0]
+        if following.returncode:
+            raise StoryError(f"finetune did not outlive its node: {output[-3000:]}")
+        if (seen := workers(records)) != [2, 1, 2]:
+            raise StoryError(f"it ran with {seen} workers, expected 2, 1 and 2 again")
+        steady, resized = (steps(self.storage / name / "metrics.jsonl") for name in ("steady", "resized"))
+        if any(steady[step]["row_checksum"] != resized[step]["row_checksum"] for step in steady):
+            raise StoryError("other rows")
+        apart = max(abs(steady[step]["loss"] - resized[step]["loss"]) / steady[step]["loss"] for step in steady)
+        if apart > APART:
+            raise StoryError(f"losses differ by {apart:.1e} of them, at most {APART:g} is rounding")
+        print(f"  {seen} workers: the same rows in all {len(steady)} steps, losses within {apart:.1e}", flush=True)
+
+    def wait(self, following: subprocess.Popen[str], reached: Callable[[], bool]) -> None:
+        """Wait until a job has come so far."""
+        began = time.monotonic()
+        while not reached():
+            if following.poll() is not None or time.monotonic() - began > 240:
+                following.kill()
+                raise StoryError(f"the job did not come so far: {following.communicate()[0][-2000:]}")
+            time.sleep(0.05)
 
     def compare(self, *names: str) -> None:
         """Compare what two runs learnt."""
@@ -194,12 +233,24 @@ class Story:
 
 
 def losses(metrics: Path) -> dict[int, float]:
-    """Return the loss of every step; of one that was done twice, the last."""
-    if not metrics.exists():
-        return {}
-    whole = metrics.read_text().rpartition("\n")[0].splitlines()
-    records = [json.loads(line) for line in whole]
-    return {record["step"]: record["loss"] for record in records if record.get("kind") == "step"}
+    """Return the loss of every step."""
+    return {step: record["loss"] for step, record in steps(metrics).items()}
+
+
+def steps(metrics: Path) -> dict[int, dict[str, Any]]:
+    """Return the record of every step; of one that was done twice, the last."""
+    return {record["step"]: record for record in told(metrics) if record["kind"] == "step"}
+
+
+def workers(metrics: Path) -> list[int]:
+    """Return with how many workers a run has gone on, each time that it began with another number than before."""
+    started = [record["workers"] for record in told(metrics) if record["kind"] == "start"]
+    return [number for number, before in zip(started, [0, *started], strict=False) if number != before]
+
+
+def told(metrics: Path) -> list[dict[str, Any]]:
+    """Return the records that are whole."""
+    return [json.loads(line) for line in metrics.read_text().rpartition("\n")[0].splitlines()] if metrics.exists() else []
 
 
 def hashed(model: Path) -> dict[str, str]:

@@ -8,6 +8,7 @@ for readers of the code. A `RaykgError` is the user's to repair and is printed i
 from __future__ import annotations
 
 import difflib
+import errno
 import importlib
 import logging
 import re
@@ -19,6 +20,7 @@ from raykg import __version__
 from raykg.config.errors import ConfigErrors, RaykgError
 
 USAGE_ERROR = 2
+_DISK = (errno.ENOSPC, errno.EDQUOT, errno.EROFS)
 INTERRUPTED = 130  # 128 + SIGINT, as shells have it
 
 
@@ -117,6 +119,8 @@ def _run(name: str, arguments: list[str], debug: bool) -> int:
 
         _fail(worded(_message(error)))
     except Exception as error:
+        if isinstance(error, OSError) and error.errno in _DISK and not debug:
+            _fail(f"{error.filename or 'the disk'}: cannot be written ({error.strerror}): free space there, or make it writable")
         code = _framework_exit(error)
         if code is None:
             raise

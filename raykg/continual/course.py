@@ -205,17 +205,18 @@ class CourseRun:
         """Write the state after a task: complete or absent."""
         from safetensors.torch import save_file
 
+        root = self.folder / "tasks"
         if self.ranks.first:
-            root = self.folder / "tasks"
-            partial = checkpoint.begin(root, task + 1)
-            save_weights(self.model, partial / "export" / WEIGHTS)
-            tensors = self.strategy.tensors()
-            if tensors:
-                save_file({name: value.contiguous() for name, value in tensors.items()}, partial / "engine" / _KEPT)
-            told = {"strategy": self.strategy.state(), "results": self.results}
-            (partial / "engine" / _STATE).write_text(json.dumps(told), encoding="utf-8")
-            position = Position(task + 1, self.cfg.engine.name, self.ranks.world, self.seed, self.identity, {})
-            checkpoint.commit(root, position)
+            with checkpoint.writing(root, task + 1):
+                partial = checkpoint.begin(root, task + 1)
+                save_weights(self.model, partial / "export" / WEIGHTS)
+                tensors = self.strategy.tensors()
+                if tensors:
+                    save_file({name: value.contiguous() for name, value in tensors.items()}, partial / "engine" / _KEPT)
+                told = {"strategy": self.strategy.state(), "results": self.results}
+                (partial / "engine" / _STATE).write_text(json.dumps(told), encoding="utf-8")
+                position = Position(task + 1, self.cfg.engine.name, self.ranks.world, self.seed, self.identity, {})
+                checkpoint.commit(root, position)
             checkpoint.prune(root, 1)
         self.ranks.barrier()
 

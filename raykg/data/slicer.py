@@ -115,9 +115,9 @@ class Slicer:
         lengths: NDArray[np.int64] = pc.add(pc.utf8_length(table["question"]), pc.utf8_length(table["plan"])).to_numpy().astype(np.int64)
         return lengths + np.where(kinds == READ, _CHARACTERS * self.targets.facts_tokens, 0)
 
-    def __call__(self, block: Mapping[str, NDArray[np.int64]]) -> pa.Table:
-        """Tokenise the steps `block["id"]`: what a Ray Data task runs."""
-        steps = block["id"].tolist()
+    def block(self, first: int, beyond: int) -> pa.Table:
+        """Return the steps [first, beyond) as a table of `BLOCK`: what a Ray Data task makes."""
+        steps = range(first, beyond)
         slices = [self.slice_of(step) for step in steps]
         columns = {
             "step": steps,

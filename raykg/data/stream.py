@@ -13,10 +13,10 @@ rows that share their facts, and by rows that had to be left out, which are name
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -28,15 +28,6 @@ from raykg.data.packing import by_beginning, cut, pack
 from raykg.data.slicer import Slice, Slicer, tokeniser
 from raykg.data.targets import TargetsConfig
 from raykg.data.tokenise import Examples, micro_batch, split_by_length
-
-if TYPE_CHECKING:
-    from ray.data import Dataset
-
-TASK_CPUS = 1
-"""Logical CPUs of one tokenising task."""
-
-STEPS_PER_TASK = 8
-"""Steps that one task tokenises: a task costs about 10 ms on top of its work."""
 
 SPLIT_OVERHEAD = 32
 """What one more micro-batch costs, in tokens (see `split_by_length`): SmolLM2-135M with LoRA, float32, one CPU core."""
@@ -90,6 +81,7 @@ class TokenStream:
         split_overhead: What one more micro-batch costs, in tokens.
         packing: Whether rows stand one behind another in one sequence (`raykg.data.packing`) or one below another, padded.
         sharing: Whether packed rows that begin alike have their beginning once.
+        task_cpus: Logical CPUs of a tokenising task; 0 where the workers may hold all that there are.
     """
 
     questions: Path
@@ -105,6 +97,7 @@ class TokenStream:
     split_overhead: int = SPLIT_OVERHEAD
     packing: bool = False
     sharing: bool = False
+    task_cpus: int = 1
     slicer: Slicer = field(init=False)
 
     def __post_init__(self) -> None:
@@ -121,9 +114,10 @@ class TokenStream:
         if self.stop_step <= self.start_step:
             return
         expected = self.start_step
-        blocks: Any = _dataset(self.slicer, self.start_step, self.stop_step).iter_batches(
-            batch_size=None, batch_format="pyarrow", prefetch_batches=1
-        )
+        from raykg.data.step_source import read
+
+        dataset = read(self.slicer, self.start_step, self.stop_step, self.task_cpus)
+        blocks: Any = dataset.iter_batches(batch_size=None, batch_format="pyarrow", prefetch_batches=1)
         for block in blocks:
             for row in range(block.num_rows):
                 batch = self._batch(*_read_row(block, row))
@@ -158,34 +152,6 @@ class TokenStream:
         padding = tokeniser(str(self.tokenizer)).end
         parts = split_by_length(examples.lengths, self.micro_batch, self.split_overhead)
         return [micro_batch(examples.select(part), padding) for part in parts]
-
-
-def _dataset(slicer: Slicer, start_step: int, stop_step: int) -> Dataset:
-    """Return the pipeline of blocks of `raykg.data.slicer.BLOCK`, in the order of their steps."""
-    import ray.data
-    from ray.data import ExecutionResources
-
-    steps = stop_step - start_step
-    dataset = ray.data.range(steps, override_num_blocks=-(-steps // STEPS_PER_TASK))
-    options = dataset.context.execution_options
-    options.preserve_order = True
-    # One task at a time for each worker: tokenising is far faster than training, and the cores are the training's.
-    options.resource_limits = ExecutionResources(cpu=TASK_CPUS)
-    dataset.context.enable_progress_bars = False
-    dataset.context.print_on_execution_start = False
-    shifted = _Shifted(slicer, start_step)
-    return dataset.map_batches(shifted, batch_size=None, batch_format="numpy", num_cpus=TASK_CPUS, zero_copy_batch=True)
-
-
-@dataclass(frozen=True, slots=True)
-class _Shifted:
-    """Counts steps from `start_step`, since Ray Data's range counts from 0."""
-
-    slicer: Slicer
-    start_step: int
-
-    def __call__(self, block: Mapping[str, NDArray[np.int64]]) -> pa.Table:
-        return self.slicer({"id": block["id"] + self.start_step})
 
 
 def _read_row(block: pa.Table, row: int) -> tuple[int, Slice]:

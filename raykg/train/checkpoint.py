@@ -20,8 +20,8 @@ import math
 import os
 import shutil
 import uuid
-from collections.abc import Mapping, Sequence
-from contextlib import suppress
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -61,6 +61,29 @@ def folder_of(root: Path, step: int) -> Path:
 def step_of(folder: Path) -> int:
     """Return after how many steps a checkpoint was made, by its name."""
     return int(folder.name.removeprefix("step-"))
+
+
+@contextmanager
+def writing(root: Path, step: int) -> Iterator[None]:
+    """Write a checkpoint in here: where its place is full or read-only, what there is of it is taken away again, and the others stay.
+
+    Raises:
+        CheckpointError: naming the place, and what the run goes on from once it can be written.
+    """
+    try:
+        yield
+    except Exception as error:
+        from safetensors import SafetensorError
+
+        if not isinstance(error, OSError | SafetensorError):
+            raise
+        shutil.rmtree(folder_of(root, step).with_suffix(_PARTIAL), ignore_errors=True)
+        before = [folder.name for folder in listed(root) if step_of(folder) < step]
+        reason = error.strerror if isinstance(error, OSError) else str(error)
+        raise CheckpointError(
+            f"{mirror.shown(folder_of(root, step))}: cannot be written ({reason}): free space there, or make it writable; "
+            f"the same command goes on from {before[-1] if before else 'the beginning'}"
+        ) from error
 
 
 def begin(root: Path, step: int) -> Path:

@@ -112,6 +112,7 @@ class FinetuneTask:
             stop_step=stop_step,
             packing=cfg.train.packing,
             sharing=cfg.train.sharing,
+            task_cpus=0 if cfg.resources.elastic else 1,
             split_overhead=SPLIT_OVERHEAD if self._ranks.device.type == "cpu" else _GPU_SPLIT_OVERHEAD,
         )
 

@@ -97,16 +97,19 @@ def check_size(resources: ResourcesConfig, cluster: Mapping[str, float]) -> None
         TrainError: with the arithmetic.
     """
     cpus, gpus = int(cluster.get("CPU", 0)), cluster.get("GPU", 0.0)
-    if resources.logical_cpus > cpus:
+    fewest, key = resources.fewest, "resources.workers" if resources.min_workers is None else "resources.min_workers"
+    if resources.least_cpus > cpus:
+        data, why = "", ""
+        if not resources.elastic:
+            data, why = f" + {resources.data_cpus} for Ray Data", "without its own the data would never arrive; "
         raise TrainError(
-            f"resources: {resources.workers} workers x {resources.cpus_per_worker} CPUs + {resources.data_cpus} for Ray Data = "
-            f"{resources.logical_cpus} logical CPUs, Ray has {cpus}: without its own the data would never arrive; "
-            f"start Ray with more logical CPUs (ray start --num-cpus={resources.logical_cpus}) or lower resources.workers"
+            f"resources: {fewest} workers x {resources.cpus_per_worker} CPUs{data} = {resources.least_cpus} logical CPUs, Ray has {cpus}: "
+            f"{why}start Ray with more logical CPUs (ray start --num-cpus={resources.least_cpus}) or lower {key}"
         )
-    if (asked := resources.workers * resources.gpus_per_worker) > gpus:
+    if (asked := fewest * resources.gpus_per_worker) > gpus:
         raise TrainError(
-            f"resources: {resources.workers} workers x {resources.gpus_per_worker:g} GPUs = {asked:g}, Ray has {gpus:g}: "
-            "lower resources.workers or resources.gpus_per_worker"
+            f"resources: {fewest} workers x {resources.gpus_per_worker:g} GPUs = {asked:g}, Ray has {gpus:g}: "
+            f"lower {key} or resources.gpus_per_worker"
         )
 
 
@@ -250,7 +253,12 @@ def _trainer(config: dict[str, Any], resources: ResourcesConfig, folder: Path, n
         _worker,
         train_loop_config=config,
         torch_config=TorchConfig(backend="nccl" if gpus else "gloo"),
-        scaling_config=ScalingConfig(num_workers=resources.workers, use_gpu=gpus > 0, resources_per_worker=share),
+        scaling_config=ScalingConfig(
+            num_workers=(resources.fewest, resources.workers) if resources.elastic else resources.workers,  # type: ignore[arg-type]
+            use_gpu=gpus > 0,
+            resources_per_worker=share,
+            elastic_resize_monitor_interval_s=resources.resize_seconds,  # type: ignore[call-arg]
+        ),
         run_config=RunConfig(
             name=name, storage_path=str(folder / "ray"), failure_config=FailureConfig(max_failures=resources.max_failures)
         ),
@@ -276,8 +284,9 @@ def _worker(config: dict[str, Any]) -> None:
         traceback.print_exc()
         message = str(error) if isinstance(error, RaykgError) else f"{type(error).__name__}: {error}"
         partial = folder / "logs" / f"{_FAILURE}.{rank}"
-        partial.write_text(json.dumps({"attempt": config["attempt"], "message": message}), encoding="utf-8")
-        partial.rename(folder / "logs" / _FAILURE)
+        with suppress(OSError):  # a full disk, say, is what it was about
+            partial.write_text(json.dumps({"attempt": config["attempt"], "message": message}), encoding="utf-8")
+            partial.rename(folder / "logs" / _FAILURE)
         _keep(folder / "logs" / _FAILURE)
         raise
     finally:

@@ -226,15 +226,16 @@ class Loop:
 
     def _save(self, number: int, metrics: Mapping[str, float]) -> None:
         """Write a checkpoint: all workers together, the manifest last."""
-        root = self._plan.checkpoints
-        partial = checkpoint.begin_together(root, number, self._ranks)
-        self._engine.save(partial / "engine")
-        with self._engine.whole() as model:
-            if self._ranks.first:
-                self._task.export(model, partial / "export")
-        plan, folder = self._plan, checkpoint.folder_of(root, number)
-        position = Position(number, plan.engine, self._ranks.world, plan.seed, plan.identity, metrics)
-        checkpoint.commit_together(root, position, self._ranks, plan.settings.keep)
+        plan, root = self._plan, self._plan.checkpoints
+        folder = checkpoint.folder_of(root, number)
+        with checkpoint.writing(root, number):
+            partial = checkpoint.begin_together(root, number, self._ranks)
+            self._engine.save(partial / "engine")
+            with self._engine.whole() as model:
+                if self._ranks.first:
+                    self._task.export(model, partial / "export")
+            position = Position(number, plan.engine, self._ranks.world, plan.seed, plan.identity, metrics)
+            checkpoint.commit_together(root, position, self._ranks, plan.settings.keep)
         _log.info("saved %s", folder)
         self._report({"kind": "checkpoint", "step": number, "steps": self._plan.steps, "path": str(folder), **metrics})
 

@@ -9,6 +9,7 @@ import json
 import time
 from collections import deque
 from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -18,6 +19,7 @@ import torch
 
 from raykg.kg.mirror import best_effort, keep
 from raykg.kg.store import write_atomically
+from raykg.train.errors import TrainError
 from raykg.train.run_folder import read_metrics
 
 Record = Mapping[str, Any]  # {"kind": "step" | "evaluation" | "checkpoint", "step": n, ...}
@@ -101,25 +103,37 @@ class MetricsFile:
             self._board = SummaryWriter(str(folder / "tensorboard"), purge_step=start_step + 1)
 
     def write(self, record: Record) -> None:
-        """Append one record and flush it, so that whoever reads along sees it."""
-        self._stream.write(json.dumps({**record, "time": time.time()}) + "\n")
-        self._stream.flush()
+        """Append one record and flush it, so that whoever reads along sees it.
+
+        Raises:
+            TrainError: the disk is full.
+        """
+        try:
+            self._stream.write(json.dumps({**record, "time": time.time()}) + "\n")
+            self._stream.flush()
+            self._show(record)
+        except OSError as error:
+            place = f"{self._path}: cannot be written ({error.strerror})"
+            raise TrainError(f"{place}: free space there, and the same command goes on from the newest checkpoint") from error
         if time.monotonic() - self._kept > _KEEP + self._stream.tell() / _KEEP_RATE:
             self._keep()
-        if self._board is None:
-            return
-        for name, value in record.items():
-            if name not in _NOT_SCALARS and isinstance(value, int | float):
-                self._board.add_scalar(f"{record['kind']}/{name}", value, record["step"])
 
     def close(self) -> None:
         """Close both files."""
-        self._stream.close()
-        if self._board is not None:
-            self._board.close()
+        with suppress(OSError):  # a full disk: `write` has said so
+            self._stream.close()
+        with suppress(OSError):
+            if self._board is not None:
+                self._board.close()
         self._keep()
         with best_effort():
             keep(self._path.parent / "tensorboard")
+
+    def _show(self, record: Record) -> None:
+        """Write the numbers of a record to TensorBoard's file."""
+        for name, value in record.items() if self._board is not None else ():
+            if name not in _NOT_SCALARS and isinstance(value, int | float):
+                self._board.add_scalar(f"{record['kind']}/{name}", value, record["step"])
 
     def _keep(self) -> None:
         """Bring the records to the bucket that the run's folder stands for, if it does: a driver elsewhere reads along there."""

@@ -70,15 +70,19 @@ class ResourcesConfig:
     """What the run asks of the machine or cluster. Ray's CPUs are logical: they count tasks, they do not pin cores."""
 
     workers: PositiveInt = 2
+    min_workers: PositiveInt | None = None  # as few are enough while the cluster has no room for more; default: always `workers`
+    resize_seconds: PositiveFloat = 60.0  # between looks whether it has room for more again
     cpus_per_worker: PositiveInt = 1
     gpus_per_worker: NonNegativeFloat = 0.0  # 1: NCCL and bf16; 0: gloo and float32; a lone worker may take a part of a GPU
-    data_cpus: PositiveInt = 2  # logical CPUs beside the workers for Ray Data: without them no batch arrives
+    data_cpus: PositiveInt = 2  # logical CPUs beside the workers for Ray Data: without them no batch arrives; with min_workers, none
     threads: PositiveInt | None = None  # torch threads of a worker; default cpus_per_worker
     address: Text | None = None  # of a running Ray cluster; default: start one on this machine
     max_failures: NonNegativeInt = 3  # lost workers that are replaced before the run gives up
 
     def __post_init__(self) -> None:
-        """Refuse shares of GPUs that would fail, or lie idle, once the workers have started."""
+        """Refuse what could not start: too many workers at the least, shares of GPUs that would fail, or lie idle."""
+        if self.fewest > self.workers:
+            raise ValueError(f"min_workers ({self.fewest}) must be at most workers ({self.workers})")
         if self.gpus_per_worker > 1:
             raise ValueError(f"gpus_per_worker ({self.gpus_per_worker:g}) must be at most 1: a worker trains on one GPU, so raise workers")
         if self.workers > 1 and 0 < self.gpus_per_worker < 1:
@@ -88,6 +92,21 @@ class ResourcesConfig:
             )
 
     @property
+    def fewest(self) -> int:
+        """With how many workers the run goes on where there is no room for all."""
+        return self.workers if self.min_workers is None else self.min_workers
+
+    @property
+    def elastic(self) -> bool:
+        """Whether the number of workers follows what the cluster has; they take all of it, so data must not wait for a CPU."""
+        return self.fewest < self.workers
+
+    @property
     def logical_cpus(self) -> int:
         """The logical CPUs that the whole run needs."""
         return self.workers * self.cpus_per_worker + self.data_cpus
+
+    @property
+    def least_cpus(self) -> int:
+        """The logical CPUs without which it does not start."""
+        return self.fewest * self.cpus_per_worker + (0 if self.elastic else self.data_cpus)

@@ -34,6 +34,7 @@ from raykg.tune.legs import Leg, Result
 _log = logging.getLogger(__name__)
 _MEMORY = 256 << 20  # bytes of a leg's own process, which imports torch and waits
 _POLL = 0.5  # seconds between looks
+_STARTING = "16"  # processes of legs that start at a time; with a searcher, Tune's own number is 1, and each takes some seconds
 
 
 def run_legs(
@@ -65,6 +66,7 @@ def run_legs(
         return
     searcher = _Legs(decisions, function, arguments, room, folder.absolute() / "logs", packed)
     os.environ.setdefault("TUNE_DISABLE_AUTO_CALLBACK_LOGGERS", "1")  # a journal is enough
+    os.environ.setdefault("TUNE_MAX_PENDING_TRIALS_PG", _STARTING)
     os.environ.setdefault("TUNE_WARN_EXCESSIVE_EXPERIMENT_CHECKPOINT_SYNC_THRESHOLD_S", "0")
 
     def fit() -> None:

@@ -1,3 +1,4 @@
+import errno
 import os
 import signal
 import subprocess
@@ -130,6 +131,15 @@ def test_an_error_that_ray_wrapped_is_shown_as_ours(capsys, pretend):
 
     pretend("pretend", command)
     assert run(capsys, "pretend") == (2, "", "raykg: the cause\n")
+
+
+def test_a_full_disk_is_one_line(capsys, pretend):
+    def command() -> None:
+        raise OSError(errno.ENOSPC, "No space left on device", "runs/a/report.md")
+
+    pretend("pretend", command)
+    told = "raykg: runs/a/report.md: cannot be written (No space left on device): free space there, or make it writable\n"
+    assert run(capsys, "pretend") == (2, "", told)
 
 
 def test_several_problems_stand_below_their_number(capsys, pretend):

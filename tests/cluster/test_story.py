@@ -1,4 +1,5 @@
-"""A node is lost in the middle of a fine-tuning that was submitted as a job: the run ends with the bytes of an undisturbed one.
+"""A node is lost in the middle of a fine-tuning that was submitted as a job: the run ends with the bytes of an undisturbed one; or it goes
+on with fewer workers and takes the node in again when it is back.
 
 The same code as benchmarks/cluster_story.py, which tells the whole story from import to serving.
 """
@@ -10,11 +11,22 @@ import pytest
 from tests.architecture.source import ROOT
 
 
-@pytest.mark.story
-def test_a_training_outlives_a_node(cluster, capsys):
+@pytest.fixture
+def story(cluster):
     spec = importlib.util.spec_from_file_location("cluster_story", ROOT / "benchmarks" / "cluster_story.py")
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
-    module.Story(cluster).trained_twice(*module.SHORT)
+    return module
+
+
+@pytest.mark.story
+def test_a_training_outlives_a_node(story, cluster, capsys):
+    story.Story(cluster).trained_twice(*story.SHORT)
     said = capsys.readouterr().out
     assert "killed after step" in said and "the same weights" in said and "the same 16 losses, to the last bit, after 2 starts" in said
+
+
+@pytest.mark.story
+def test_a_training_shrinks_with_the_cluster_and_grows_again(story, cluster, capsys):
+    story.Story(cluster).resized(*story.SHORT)
+    assert "[2, 1, 2] workers: the same rows in all 150 steps" in capsys.readouterr().out

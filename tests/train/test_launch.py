@@ -175,6 +175,10 @@ def test_too_small_a_cluster_is_refused_with_the_arithmetic() -> None:
     with pytest.raises(TrainError, match=r"2 workers x 1 GPUs = 2, Ray has 1: lower"):
         launch.check_size(ResourcesConfig(workers=2, gpus_per_worker=1.0), {"CPU": 8.0, "GPU": 1.0})
     launch.check_size(TWO, {"CPU": 4.0})
+    elastic = ResourcesConfig(workers=4, min_workers=2, cpus_per_worker=3)
+    with pytest.raises(TrainError, match=r"2 workers x 3 CPUs = 6 logical CPUs, Ray has 5: start .* or lower resources.min_workers"):
+        launch.check_size(elastic, {"CPU": 5.0})
+    launch.check_size(elastic, {"CPU": 6.0})
 
 
 def test_following_a_file_gives_each_record_once(tmp_path: Path) -> None:

@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import subprocess
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
+from safetensors.torch import save_file
 
 from raykg.kg.transfer import MIRRORS
 from raykg.train.engines import Optimiser
 from raykg.train.engines.torch import Config, TorchEngine
-from raykg.train.errors import NonFiniteLoss, TrainError
+from raykg.train.errors import CheckpointError, NonFiniteLoss, TrainError
 from raykg.train.loop import Loop, Plan
 from raykg.train.ranks import Ranks
 from raykg.train.settings import TrainConfig
@@ -139,15 +141,56 @@ class LineTask:
         (folder / "model").write_text("x")
 
 
-def run_line(folder: Path, steps: list[list[float]], **settings: Any) -> list[dict[str, Any]]:
+class HeavyLineTask(LineTask):
+    """Leaves a megabyte in each checkpoint."""
+
+    def export(self, model: torch.nn.Module, folder: Path) -> None:
+        save_file({"weight": model.weight.detach(), "heavy": torch.zeros(1 << 18)}, folder / "heavy.safetensors")
+
+
+def run_line(folder: Path, steps: list[list[float]], kind: type[LineTask] = LineTask, **settings: Any) -> list[dict[str, Any]]:
     records: list[dict[str, Any]] = []
-    task = LineTask(steps)
+    task = kind(steps)
     train = TrainConfig(**{"steps": len(steps), "warmup": 0.0, "learning_rate": 0.1, "evaluate_rows": 0, **settings})
     engine = TorchEngine(Config(), task.model(), Optimiser(), Ranks(), "float32")
     plan = Plan(train, len(steps), seed=0, engine="torch", checkpoints=folder, identity={})
     loop = Loop(task, engine, Ranks(), plan, lambda record: records.append(dict(record)))
     loop.run(loop.resume())
     return records
+
+
+@pytest.fixture
+def small_disk(tmp_path: Path) -> Iterator[Callable[[str], None]]:
+    """A disk at `<tmp_path>/disk` for three checkpoints, and a way to mount it otherwise."""
+    place = tmp_path / "disk"
+    place.mkdir()
+
+    def mount(options: str) -> None:
+        subprocess.run(["mount", "-t", "tmpfs", "-o", options, "tmpfs", place], check=True, capture_output=True)
+
+    try:
+        mount("size=3500k")
+    except (OSError, subprocess.CalledProcessError) as error:
+        pytest.skip(f"no disk can be mounted here ({error})")
+    yield lambda options: mount(f"remount,{options}")
+    subprocess.run(["umount", place], check=True)
+
+
+def test_a_full_disk_leaves_the_checkpoints_there_are(tmp_path: Path, small_disk: Callable[[str], None]) -> None:
+    def train(folder: Path) -> list[float]:
+        return losses({"records": run_line(folder, [[1.0]] * 6, HeavyLineTask, checkpoint_every=1, keep=9)})
+
+    whole = train(tmp_path / "quiet")
+    full = r"disk/run/step-00000004: cannot be written \(.*No space left.*\): free space .* goes on from step-00000003$"
+    with pytest.raises(CheckpointError, match=full):
+        train(tmp_path / "disk" / "run")
+    assert sorted(path.name for path in (tmp_path / "disk" / "run").iterdir()) == [f"step-0000000{n}" for n in (1, 2, 3)]
+    small_disk("ro")
+    with pytest.raises(CheckpointError, match=r"step-00000004: cannot be written \(Read-only file system\)"):
+        train(tmp_path / "disk" / "run")
+    small_disk("rw,size=20m")
+    assert train(tmp_path / "disk" / "run") == whole[3:]
+    assert export_hash(tmp_path / "quiet", 6) == export_hash(tmp_path / "disk" / "run", 6)
 
 
 def test_a_step_whose_rows_were_all_left_out_learns_from_a_filler(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -6,8 +6,10 @@ import json
 import time
 from pathlib import Path
 
+import pytest
 import torch
 
+from raykg.train.errors import TrainError
 from raykg.train.meters import Meters, MetricsFile, memory_bytes
 from raykg.train.run_folder import read_metrics
 
@@ -58,3 +60,13 @@ def test_memory_is_what_the_process_holds() -> None:
 
 def test_no_file_has_no_records(tmp_path: Path) -> None:
     assert read_metrics(tmp_path / "metrics.jsonl") == []
+
+
+def test_a_full_disk_is_told_and_closing_adds_nothing(tmp_path: Path) -> None:
+    metrics = MetricsFile(tmp_path, 0, tensorboard=False)
+    (tmp_path / "metrics.jsonl").unlink()
+    with Path("/dev/full").open("w") as full:
+        metrics._stream = full
+        with pytest.raises(TrainError, match=r"metrics.jsonl: cannot be written \(No space left on device\): free space there"):
+            metrics.write({"kind": "step", "step": 1})
+        metrics.close()

@@ -23,7 +23,16 @@ def test_a_micro_batch_is_part_of_a_batch() -> None:
 
 
 def test_logical_cpus_leave_room_for_the_data() -> None:
-    assert ResourcesConfig(workers=3, cpus_per_worker=2, data_cpus=4).logical_cpus == 10
+    fixed = ResourcesConfig(workers=3, cpus_per_worker=2, data_cpus=4)
+    assert (fixed.logical_cpus, fixed.least_cpus, fixed.fewest, fixed.elastic) == (10, 10, 3, False)
+
+
+def test_a_run_may_go_on_with_fewer_workers() -> None:
+    elastic = ResourcesConfig(workers=3, min_workers=1, cpus_per_worker=2, data_cpus=4)
+    assert (elastic.logical_cpus, elastic.least_cpus, elastic.fewest, elastic.elastic) == (10, 2, 1, True)
+    assert not ResourcesConfig(workers=3, min_workers=3).elastic
+    with pytest.raises(ValueError, match=r"min_workers \(3\) must be at most workers \(2\)"):
+        ResourcesConfig(workers=2, min_workers=3)
 
 
 def test_workers_that_train_together_do_not_share_a_gpu() -> None:

@@ -1,0 +1,54 @@
+"""Ray Data computes steps: in order, a few at a time, and even where all CPUs are taken."""
+
+import pytest
+
+from raykg.data.order import Order
+from raykg.data.slicer import BLOCK, Slicer
+from raykg.data.step_source import STEPS_PER_TASK, StepSource, read
+from raykg.data.targets import TargetsConfig
+from tests.data.question_rows import FILM_QUESTIONS, film_files
+
+
+@pytest.fixture(scope="module")
+def slicer(tmp_path_factory: pytest.TempPathFactory) -> Slicer:
+    folder = tmp_path_factory.mktemp("steps")
+    graph = film_files(folder, 2)
+    order = Order(2 * len(FILM_QUESTIONS), 4, seed=1)
+    return Slicer(str(folder / "questions"), str(folder / "tokenizer"), order, TargetsConfig(max_tokens=500), graph)
+
+
+def test_each_step_is_in_one_task(slicer: Slicer) -> None:
+    stop = 3 + 2 * STEPS_PER_TASK + 1
+    tasks = StepSource(slicer, 3, stop).get_read_tasks(1)
+    assert [task.metadata.num_rows for task in tasks] == [STEPS_PER_TASK, STEPS_PER_TASK, 1]
+    blocks = [block for task in tasks for block in task()]
+    assert [step for block in blocks for step in block["step"].to_pylist()] == list(range(3, stop))
+    assert all(block.schema == BLOCK for block in blocks)
+
+
+@pytest.mark.usefixtures("ray_session")
+@pytest.mark.parametrize("cpus", [0, 1])
+def test_steps_come_in_order(slicer: Slicer, cpus: int) -> None:
+    stop = 2 * STEPS_PER_TASK + 3
+    steps = [
+        step
+        for block in read(slicer, 1, stop, cpus).iter_batches(batch_size=None, batch_format="pyarrow")
+        for step in block["step"].to_pylist()
+    ]
+    assert steps == list(range(1, stop))
+
+
+@pytest.mark.usefixtures("ray_session")
+def test_steps_arrive_where_every_cpu_is_taken(slicer: Slicer) -> None:
+    import ray
+    from ray.util import placement_group, remove_placement_group
+
+    free = ray.available_resources()["CPU"]
+    places = placement_group([{"CPU": free}])
+    ray.get(places.ready(), timeout=60)
+    try:
+        assert ray.available_resources().get("CPU", 0.0) == 0.0
+        (block,) = read(slicer, 0, 3, 0).iter_batches(batch_size=None, batch_format="pyarrow")
+    finally:
+        remove_placement_group(places)
+    assert block["step"].to_pylist() == [0, 1, 2]
