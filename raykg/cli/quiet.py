@@ -28,7 +28,10 @@ def start_ray(cpus: int, logs: Path) -> None:
     What it says goes to `<logs>/driver.log`.
     """
     from raykg.train.launch import quieten, take_sigterm_back
+    from raykg.train.token import use_token
 
+    if os.environ.get("RAY_ADDRESS"):
+        use_token(os.environ)
     quieten(logs)
     import ray
     import ray.data

@@ -18,7 +18,7 @@ from contextlib import suppress
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from raykg.cluster.job_spec import Job, JobError
-from raykg.cluster.token import MODE, PLACES, use_token
+from raykg.train.token import MODE, PLACES, use_token
 
 if TYPE_CHECKING:
     from ray.job_submission import JobDetails

@@ -39,6 +39,7 @@ from raykg.eval.extraction import Ints, entity_counts, macro_f1, micro_f1, relat
 from raykg.kg import mirror
 from raykg.train import checkpoint
 from raykg.train.checkpoint import Position
+from raykg.train.draining import Draining
 from raykg.train.loop import Plan, seed_step
 from raykg.train.worker import own_ranks, train_task
 
@@ -152,7 +153,7 @@ class CourseRun:
         seed = self.seed * 1021 + self.strategy.task
         plan = Plan(settings, steps, seed, self.cfg.engine.name, folder, self.identity | {"task": self.strategy.task})
         work.model().train()
-        train_task(work, self.cfg.engine, plan, folder / "log", self.ranks, tensorboard=False)
+        train_task(work, self.cfg.engine, plan, folder / "log", self.ranks, tensorboard=False, leaving=Draining())
         self.model = self._fresh()  # plain weights, whatever the engine had made of the model
         mirror.fetch(saved := checkpoint.folder_of(folder, steps))
         load_weights(self.model, saved / "export" / WEIGHTS)

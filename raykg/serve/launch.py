@@ -65,7 +65,10 @@ def start_ray(cfg: ServeConfig, logs: Path, hosted: Sequence[Hosting] | None = N
     from raykg.serve.paths import absolute
     from raykg.serve.sharing import hostings
     from raykg.train.launch import quieten
+    from raykg.train.token import use_token
 
+    if os.environ.get("RAY_ADDRESS"):
+        use_token(os.environ)
     quieten(logs)
     os.environ[CALLBACK_VARIABLE] = CALLBACK
     import ray

@@ -35,7 +35,7 @@ if TYPE_CHECKING:
     from raykg.train.ranks import Ranks
 
 _log = logging.getLogger(__name__)
-_MANIFEST = "manifest.json"
+MANIFEST = "manifest.json"
 _PARTIAL = ".partial"
 _TOKEN = ".machine"
 FORMAT = 1
@@ -81,7 +81,7 @@ def writing(root: Path, step: int) -> Iterator[None]:
         before = [folder.name for folder in listed(root) if step_of(folder) < step]
         reason = error.strerror if isinstance(error, OSError) else str(error)
         raise CheckpointError(
-            f"{mirror.shown(folder_of(root, step))}: cannot be written ({reason}): free space there, or make it writable; "
+            f"{folder_of(root, step)}: cannot be written ({reason}): free space there, or make it writable; "
             f"the same command goes on from {before[-1] if before else 'the beginning'}"
         ) from error
 
@@ -132,33 +132,31 @@ def commit(root: Path, position: Position) -> Path:
     return final
 
 
-def commit_together(root: Path, position: Position, ranks: Ranks, keep: int) -> None:
-    """Commit what all workers wrote, and prune; every worker calls this when it has written its part.
+def commit_together(root: Path, position: Position, ranks: Ranks, keep: int) -> tuple[Path, bool]:
+    """Commit what all workers wrote, on each machine; every worker calls this when it has written its part.
 
-    In a folder that all machines see the first worker does it. In a bucket each machine brings its own files there, and the manifest of
-    all of them goes last.
+    In a folder that all machines see the first worker does it, and prunes. In a bucket's mirrors the checkpoint is whole with the files of
+    all machines, which are still to be brought there (`raykg.train.uploads`).
+
+    Returns:
+        The checkpoint's folder, and whether this worker is its machine's first.
     """
     ranks.barrier()
+    final = folder_of(root, position.step)
     if not mirror.stands_for_a_bucket(root):
         if ranks.first:
             commit(root, position)
             prune(root, keep)
         ranks.barrier()
-        return
+        return final, ranks.first
     leads = _leads(root, ranks)
     files: dict[str, Any] = {}
     for found in ranks.gather(_hashed(root, position.step) if leads else {}):
         files |= found
-    final = folder_of(root, position.step)
     if leads:
         _finish(root, position, files)
-        mirror.keep(final, without=[_MANIFEST])
     ranks.barrier()
-    if ranks.first:
-        mirror.keep(final / _MANIFEST)
-    if leads:
-        prune(root, keep, ranks.first)
-    ranks.barrier()
+    return final, leads
 
 
 def _hashed(root: Path, step: int) -> dict[str, Any]:
@@ -175,7 +173,7 @@ def _hashed(root: Path, step: int) -> dict[str, Any]:
 def _finish(root: Path, position: Position, files: Mapping[str, Any]) -> Path:
     final = folder_of(root, position.step)
     partial = final.with_suffix(_PARTIAL)
-    write_atomically(partial / _MANIFEST, json.dumps({"format": FORMAT, **asdict(position), "files": files}, indent=1))
+    write_atomically(partial / MANIFEST, json.dumps({"format": FORMAT, **asdict(position), "files": files}, indent=1))
     shutil.rmtree(final, ignore_errors=True)
     partial.rename(final)
     sync(root)
@@ -189,15 +187,15 @@ def read(folder: Path) -> Position:
         CheckpointError: naming the file that is missing, altered or cut short.
     """
     try:
-        manifest = json.loads((folder / _MANIFEST).read_text(encoding="utf-8"))
+        manifest = json.loads((folder / MANIFEST).read_text(encoding="utf-8"))
         files = manifest.pop("files")
         if (found := manifest.pop("format")) != FORMAT:
             raise CheckpointError(f"{folder}: has format {found}, this raykg reads {FORMAT}")
         position = Position(**manifest)
     except FileNotFoundError as error:
-        raise CheckpointError(f"{folder / _MANIFEST}: is missing: the checkpoint was never finished") from error
+        raise CheckpointError(f"{folder / MANIFEST}: is missing: the checkpoint was never finished") from error
     except (ValueError, KeyError, TypeError, AttributeError) as error:
-        raise CheckpointError(f"{folder / _MANIFEST}: is not a checkpoint's manifest ({error})") from error
+        raise CheckpointError(f"{folder / MANIFEST}: is not a checkpoint's manifest ({error})") from error
     for name, expected in files.items():
         file = folder / name
         if not file.is_file():
@@ -221,11 +219,11 @@ def settle(root: Path) -> None:
     """Let this machine know of the checkpoints that a bucket has, and of no others: what an earlier run or a cut upload left here goes."""
     if not mirror.stands_for_a_bucket(root):
         return
-    there = {name.split("/")[0] for name in mirror.listing(root) if name.endswith(f"/{_MANIFEST}")}
+    there = {name.split("/")[0] for name in mirror.listing(root) if name.endswith(f"/{MANIFEST}")}
     for folder in listed(root):
         if folder.name not in there:
             shutil.rmtree(folder, ignore_errors=True)
-    mirror.fetch(root, f"*/{_MANIFEST}")
+    mirror.fetch(root, f"*/{MANIFEST}")
 
 
 def listed(root: Path) -> list[Path]:
@@ -258,7 +256,7 @@ def adopt(source: Path, root: Path, identity: Mapping[str, Any]) -> Path:
     mirror.fetch(source)
     position = read(source)
     partial = begin(root, position.step)
-    shutil.copytree(source, partial, dirs_exist_ok=True, ignore=shutil.ignore_patterns(_MANIFEST))
+    shutil.copytree(source, partial, dirs_exist_ok=True, ignore=shutil.ignore_patterns(MANIFEST))
     return commit(root, replace(position, identity=identity))
 
 
@@ -287,7 +285,7 @@ def prune(root: Path, keep: int, first: bool = True) -> None:
     kept = {*listed(root)[-keep:], *_ranked(root)[:1]}  # unverified: hashing them all at every save would cost more than it saves
     for folder in [*listed(root), *root.glob(f"*{_PARTIAL}")]:
         if folder not in kept:
-            (folder / _MANIFEST).unlink(missing_ok=True)  # absent before it is half gone
+            (folder / MANIFEST).unlink(missing_ok=True)  # absent before it is half gone
             shutil.rmtree(folder, ignore_errors=True)
     names = {folder.name for folder in kept}
     for name in mirror.children(root) if first else []:
@@ -322,7 +320,7 @@ def _score(metrics: Mapping[str, float]) -> float | None:
 
 def _metrics(folder: Path) -> Mapping[str, float]:
     try:
-        metrics: Mapping[str, float] = json.loads((folder / _MANIFEST).read_text(encoding="utf-8"))["metrics"]
+        metrics: Mapping[str, float] = json.loads((folder / MANIFEST).read_text(encoding="utf-8"))["metrics"]
     except (OSError, ValueError, KeyError, TypeError):  # `best` says what is wrong with it
         return {}
     return metrics
@@ -331,6 +329,6 @@ def _metrics(folder: Path) -> Mapping[str, float]:
 def _unlisted(folder: Path, files: Mapping[str, Any]) -> str | None:
     for path in sorted(folder.rglob("*")):
         name = path.relative_to(folder).as_posix()
-        if path.is_file() and name != _MANIFEST and name not in files:
+        if path.is_file() and name != MANIFEST and name not in files:
             return name
     return None

@@ -364,6 +364,7 @@ def _completed(settings: Mapping[str, Any]) -> dict[str, Any]:
 
 def train_worker(arguments: Mapping[str, Any]) -> None:
     """Run the training on one of Ray Train's workers."""
+    from raykg.train.draining import Draining
     from raykg.train.finetune_task import FinetuneTask, Inputs, trained_precision
     from raykg.train.loop import Plan
     from raykg.train.worker import own_ranks, train_task
@@ -382,4 +383,4 @@ def train_worker(arguments: Mapping[str, Any]) -> None:
         identity=arguments["identity"],
         until=arguments.get("until"),
     )
-    train_task(task, cfg.engine, plan, folder, ranks, trained_precision(cfg, ranks))
+    train_task(task, cfg.engine, plan, folder, ranks, trained_precision(cfg, ranks), leaving=Draining())

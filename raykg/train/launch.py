@@ -35,6 +35,7 @@ from raykg.train.beside import run_beside
 from raykg.train.errors import TrainError
 from raykg.train.run_folder import follow
 from raykg.train.settings import ResourcesConfig
+from raykg.train.token import PLACES, use_token
 
 _log = logging.getLogger(__name__)
 _OBJECT_STORE = 1 << 30  # bytes; token batches are small, and Ray's default of 30 % of the memory is the model's
@@ -61,10 +62,11 @@ def start_ray(resources: ResourcesConfig, logs: Path, times: int = 1) -> None:
         TrainError: the Ray that is there has too few CPUs or GPUs; the arithmetic is in the message. Or none answers at the address.
     """
     logs.mkdir(parents=True, exist_ok=True)
+    address = resources.address or os.environ.get("RAY_ADDRESS")  # Ray sets the variable for submitted jobs
+    token = use_token(os.environ) if address else None
     quieten(logs)
     import ray
 
-    address = resources.address or os.environ.get("RAY_ADDRESS")  # Ray sets the variable for submitted jobs
     if not ray.is_initialized():
         if address:
             try:
@@ -72,7 +74,8 @@ def start_ray(resources: ResourcesConfig, logs: Path, times: int = 1) -> None:
             except (ConnectionError, ValueError, RuntimeError) as error:
                 where = f"resources.address ({address})" if resources.address else f"RAY_ADDRESS ({address})"
                 reason = f"no Ray cluster answers there ({_last_line(error)})"
-                raise TrainError(f"{where}: {reason}: start one, or leave the address out to start Ray here") from error
+                shown = f"the token of {token}" if token else f"no token was found ({PLACES})"
+                raise TrainError(f"{where}: {reason}; {shown}: start one, or leave the address out to start Ray here") from error
         else:
             os.environ.setdefault("RAY_TRAIN_ENABLE_PREEMPTION_WATCHER", "0")  # a process a start, for nodes that a cloud takes back
             ray.init(
@@ -174,6 +177,7 @@ def quieten(logs: Path) -> None:
     ray._private.worker._worker_logs_enabled = False  # "a worker died" comes without a logger; the session's own logs have it too
     logs.mkdir(parents=True, exist_ok=True)
     handler = logging.FileHandler(logs / "driver.log", encoding="utf-8")
+    handler.setLevel(logging.INFO)  # Ray Data tells at DEBUG, with a traceback each time, that no Prometheus answers
     handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(name)s: %(message)s"))
     for name in ("ray", "ray.data", "ray.train", "ray.tune", "DeepSpeed", "transformers", "py.warnings"):
         logger = logging.getLogger(name)

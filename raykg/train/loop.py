@@ -38,6 +38,7 @@ from raykg.train.ranks import Ranks
 from raykg.train.schedule import learning_rate
 from raykg.train.settings import TrainConfig
 from raykg.train.task import Step, Task
+from raykg.train.uploads import Uploads
 
 _log = logging.getLogger(__name__)
 _COUNTS = ("rows", "tokens", "answer_tokens", "row_checksum")  # of a `Step`; a record holds what came since the one before it
@@ -90,14 +91,26 @@ class Loop:
         TrainError: the task gave fewer steps than the plan has, or left out too many rows.
     """
 
-    def __init__(self, task: Task, engine: Engine, ranks: Ranks, plan: Plan, report: Callable[[Record], None]) -> None:
+    def __init__(
+        self,
+        task: Task,
+        engine: Engine,
+        ranks: Ranks,
+        plan: Plan,
+        report: Callable[[Record], None],
+        leaving: Callable[[], bool] = lambda: False,
+    ) -> None:
         self._task = task
         self._engine = engine
         self._ranks = ranks
         self._plan = plan
         self._report = report
+        self._leaving = leaving
+        self._rescue = False  # whether this step is followed by a checkpoint because a worker's machine is about to go, and
+        self._rescued = False  # whether one was
         self._meters = Meters(plan.steps)
         self._tally = Tally(plan.settings.max_left_out)
+        self._uploads = Uploads(plan.checkpoints, ranks, plan.settings.keep)
 
     def resume(self) -> int:
         """Load the newest whole checkpoint and return the steps that are done; 0 where there is none."""
@@ -144,14 +157,16 @@ class Loop:
             counts.update({name: getattr(step, name) for name in _COUNTS})
             left_out += step.left_out
             record = yield from self._step(number, step)
-            last, save = number == steps, number % settings.checkpoint_every == 0
+            last, save = number == steps, number % settings.checkpoint_every == 0 or self._rescue
             due = bool(settings.evaluate_every) and number % settings.evaluate_every == 0
             if last or due or save or number % settings.log_every == 0:  # before each save: a resumed run counts on from there
                 self._report(record | self._added(number, counts, left_out))
             metrics = self._evaluate(number) if settings.evaluate_rows and (due or last) else {}
             if last or save or (metrics and self._improved(metrics)):
                 self._save(number, metrics)
+                self._rescued |= self._rescue
             self._meters.restart()
+        self._uploads.complete()
         if number < steps:
             raise TrainError(f"the data ended after step {number} of {steps}: the order gave too few steps")
         return metrics
@@ -165,7 +180,11 @@ class Loop:
     def _step(self, number: int, step: Step) -> Generator[Wanted, Computed, dict[str, Any]]:
         """Compute and apply one update; return its record."""
         seed_step(self._plan.seed, number, self._ranks.rank)
-        tokens, answers = self._ranks.sum([step.tokens, step.answer_tokens]).tolist()
+        states = [float(self._uploads.pending), float(self._leaving())]  # of this worker; decided on by all
+        tokens, answers, uploading, leaving = self._ranks.sum([step.tokens, step.answer_tokens, *states]).tolist()
+        self._rescue = bool(leaving) and not self._rescued
+        if self._uploads.open and not uploading:
+            self._uploads.complete()
         rounds = max(1, int(self._ranks.max([len(step.micro_batches)])[0]))  # a batch whose rows were all left out runs a filler
         sums = np.zeros(1 + 2 * len(self._task.parts))
         for index in range(rounds):
@@ -225,8 +244,9 @@ class Loop:
         return bool(self._ranks.agree(checkpoint.is_best(self._plan.checkpoints, metrics) if self._ranks.first else None))
 
     def _save(self, number: int, metrics: Mapping[str, float]) -> None:
-        """Write a checkpoint: all workers together, the manifest last."""
+        """Write a checkpoint: all workers together, the manifest last. A bucket gets it while training goes on."""
         plan, root = self._plan, self._plan.checkpoints
+        self._uploads.complete()  # of the checkpoint before, if it is still on its way
         folder = checkpoint.folder_of(root, number)
         with checkpoint.writing(root, number):
             partial = checkpoint.begin_together(root, number, self._ranks)
@@ -235,7 +255,8 @@ class Loop:
                 if self._ranks.first:
                     self._task.export(model, partial / "export")
             position = Position(number, plan.engine, self._ranks.world, plan.seed, plan.identity, metrics)
-            checkpoint.commit_together(root, position, self._ranks, plan.settings.keep)
+            committed = checkpoint.commit_together(root, position, self._ranks, plan.settings.keep)
+        self._uploads.begin(*committed)
         _log.info("saved %s", folder)
         self._report({"kind": "checkpoint", "step": number, "steps": self._plan.steps, "path": str(folder), **metrics})
 

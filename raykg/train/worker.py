@@ -39,6 +39,7 @@ def train_task(
     watch: Callable[[Record], None] | None = None,
     *,
     tensorboard: bool = True,
+    leaving: Callable[[], bool] = lambda: False,
 ) -> dict[str, float]:
     """Train a task to the plan's end, from the newest whole checkpoint, and return the last evaluation.
 
@@ -51,6 +52,7 @@ def train_task(
         precision: Of the products; the weights that are trained stay float32.
         watch: Also called with each record, on every worker.
         tensorboard: Whether the first worker writes event files too.
+        leaving: Whether this worker's machine is about to go; then a checkpoint is made at once.
     """
     backend: Engine = engine.method()(engine.config, task.model(), optimiser_of(plan.settings), ranks, precision)
     metrics: MetricsFile | None = None
@@ -61,7 +63,7 @@ def train_task(
         if watch is not None:
             watch(record)
 
-    loop = Loop(task, backend, ranks, plan, report)
+    loop = Loop(task, backend, ranks, plan, report, leaving)
     start = loop.resume()
     if ranks.first:
         metrics = MetricsFile(folder, start, tensorboard)

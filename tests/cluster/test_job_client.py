@@ -9,7 +9,7 @@ import urllib.request
 
 import pytest
 
-from raykg.cluster.token import PLACES
+from raykg.train.token import PLACES
 from tests.cli.run_raykg import raykg
 from tests.cluster.proxy import gate, own_certificate
 

@@ -16,7 +16,7 @@ from typing import Any
 import psutil
 import pytest
 
-from raykg.train import launch
+from raykg.train import launch, token
 from raykg.train.errors import TrainError
 from raykg.train.run_folder import follow, read_metrics
 from raykg.train.settings import ResourcesConfig
@@ -107,8 +107,15 @@ def test_a_cluster_that_does_not_answer_is_named(tmp_path: Path, monkeypatch: py
     monkeypatch.setattr(ray, "is_initialized", lambda: False)
     monkeypatch.setattr(ray, "init", refuse)
     monkeypatch.setattr(launch, "quieten", lambda logs: None)
-    with pytest.raises(TrainError, match=r"^resources.address \(10.0.0.9:6379\): no Ray cluster answers there \(no route\): start one"):
+    environment: dict[str, str] = {"RAY_AUTH_TOKEN_PATH": ""}
+    monkeypatch.setattr(launch, "use_token", lambda _: token.use_token(environment, tmp_path))
+    unanswered = r"^resources.address \(10.0.0.9:6379\): no Ray cluster answers there \(no route\); "
+    with pytest.raises(TrainError, match=unanswered + r"no token was found \(RAY_AUTH_TOKEN, .*\): start one"):
         launch.start_ray(ResourcesConfig(address="10.0.0.9:6379"), tmp_path)
+    environment["RAY_AUTH_TOKEN"] = "secret"
+    with pytest.raises(TrainError, match=unanswered + r"the token of RAY_AUTH_TOKEN: start one"):
+        launch.start_ray(ResourcesConfig(address="10.0.0.9:6379"), tmp_path)
+    assert environment["RAY_AUTH_MODE"] == "token", "a cluster with tokens turns away who does not say that it has one"
 
 
 def test_rays_own_variable_names_the_cluster_of_a_submitted_job(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -124,6 +131,7 @@ def test_rays_own_variable_names_the_cluster_of_a_submitted_job(tmp_path: Path, 
     monkeypatch.setattr(ray, "is_initialized", lambda: False)
     monkeypatch.setattr(ray, "init", refuse)
     monkeypatch.setattr(launch, "quieten", lambda logs: None)
+    monkeypatch.setattr(launch, "use_token", lambda _: None)
     with pytest.raises(TrainError, match=r"^RAY_ADDRESS \(10.0.0.8:6379\): no Ray cluster answers there"):
         launch.start_ray(ResourcesConfig(), tmp_path)
     with pytest.raises(TrainError, match=r"^resources.address \(auto\)"):

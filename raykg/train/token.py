@@ -1,7 +1,7 @@
 """Ray's token: where it is looked for, and the mode without which Ray's job client would send none.
 
 Ray looks in RAY_AUTH_TOKEN, in the file of RAY_AUTH_TOKEN_PATH and in ~/.ray/auth_token, in this order. A Ray that is started here turns
-token authentication on by itself; the client of jobs does so only with RAY_AUTH_MODE=token.
+token authentication on by itself; what joins a cluster, or submits jobs to it, does so only with RAY_AUTH_MODE=token.
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import MutableMapping
 from pathlib import Path
 
-from raykg.cluster.job_spec import JobError
+from raykg.train.errors import TrainError
 
 PLACES = "RAY_AUTH_TOKEN, the file of RAY_AUTH_TOKEN_PATH, ~/.ray/auth_token"
 MODE = "RAY_AUTH_MODE"
@@ -19,7 +19,7 @@ def find_token(environment: MutableMapping[str, str], home: Path | None = None) 
     """Return where Ray's token is, None where there is none.
 
     Raises:
-        JobError: RAY_AUTH_TOKEN_PATH leads to no token; Ray itself would end the process.
+        TrainError: RAY_AUTH_TOKEN_PATH leads to no token; Ray itself would end the process.
     """
     if environment.get("RAY_AUTH_TOKEN", "").strip():
         return "RAY_AUTH_TOKEN"
@@ -27,9 +27,9 @@ def find_token(environment: MutableMapping[str, str], home: Path | None = None) 
         try:
             found = Path(named).expanduser().read_text(encoding="utf-8").strip()
         except (OSError, UnicodeDecodeError) as error:
-            raise JobError(f"RAY_AUTH_TOKEN_PATH ({named}): no token can be read there ({error}): name its file, or unset it") from error
+            raise TrainError(f"RAY_AUTH_TOKEN_PATH ({named}): no token can be read there ({error}): name its file, or unset it") from error
         if not found:
-            raise JobError(f"RAY_AUTH_TOKEN_PATH ({named}): the file is empty: write the cluster's token into it")
+            raise TrainError(f"RAY_AUTH_TOKEN_PATH ({named}): the file is empty: write the cluster's token into it")
         return f"RAY_AUTH_TOKEN_PATH ({named})"
     default = (home or Path.home()) / ".ray" / "auth_token"
     return str(default) if default.is_file() and default.read_text(encoding="utf-8", errors="replace").strip() else None
@@ -41,7 +41,7 @@ def use_token(environment: MutableMapping[str, str], home: Path | None = None) -
     To be called before Ray is imported: it reads the mode then.
 
     Raises:
-        JobError: as `find_token`.
+        TrainError: as `find_token`.
     """
     found = find_token(environment, home)
     if found is not None:

@@ -1,7 +1,7 @@
 import pytest
 
-from raykg.cluster.job_spec import JobError
-from raykg.cluster.token import find_token, use_token
+from raykg.train.errors import TrainError
+from raykg.train.token import find_token, use_token
 
 
 @pytest.fixture
@@ -31,8 +31,8 @@ def test_the_mode_is_set_where_there_is_a_token_and_nobody_chose(home):
 
 
 def test_a_path_without_a_token_is_refused(home):
-    with pytest.raises(JobError, match=r"RAY_AUTH_TOKEN_PATH \(/nowhere/x\): no token can be read there"):
+    with pytest.raises(TrainError, match=r"RAY_AUTH_TOKEN_PATH \(/nowhere/x\): no token can be read there"):
         find_token({"RAY_AUTH_TOKEN_PATH": "/nowhere/x"}, home)
     (home / "empty").write_text(" \n")
-    with pytest.raises(JobError, match="the file is empty: write the cluster's token into it"):
+    with pytest.raises(TrainError, match="the file is empty: write the cluster's token into it"):
         find_token({"RAY_AUTH_TOKEN_PATH": str(home / "empty")}, home)
