@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 
 ROOT = Path(__file__).resolve().parent.parent
 QUESTIONS, CONTEXT, BATCH, RANK = 8, 170, 16, 16
+TURNS = 2  # with Ray and without, one after the other: a machine's speed moves by more than Ray's share
 PEERS = ("trl-padded", "trl-packed", "transformers")
 
 
@@ -57,8 +58,8 @@ def main() -> None:
 def run(folder: Path, given: argparse.Namespace) -> None:
     """Measure everything in one folder."""
     job = prepared(folder, given, QUESTIONS, CONTEXT)
-    ours = with_ray(job)
-    alone = without_ray(job, given.steps)
+    turns = [(with_ray(job, turn), without_ray(job, turn, given.steps)) for turn in range(TURNS)]
+    ours, alone = (sum(pair[which][0] for pair in turns) / sum(pair[which][1] for pair in turns) for which in (0, 1))
     shape = shapes(job, given.steps)
     print(f"{shape['rows']} rows of {shape['mean']:.0f} tokens, {shape['stands']:.0f} a row where what is shared stands once")
     found = peers(folder, job, given) if given.peers else {}
@@ -66,7 +67,8 @@ def run(folder: Path, given: argparse.Namespace) -> None:
     best = max((speed for name, speed in found.items() if name.startswith("trl")), default=float("nan"))
     for name, speed in {"raykg": ours, "raykg without Ray": alone, **found}.items():
         print(f"| {name} | {speed:.2f} | {speed / best:.2f} |", flush=True)
-    print(f"\nRay's share of a step: {100 * (1 - ours / alone):.1f} %")
+    shares = [100 * (1 - (ray[0] / ray[1]) / (plain[0] / plain[1])) for ray, plain in turns]
+    print(f"\nRay's share of a step: {100 * (1 - ours / alone):.1f} % (turn by turn: {', '.join(f'{share:.1f}' for share in shares)})")
     if given.curves:
         curves(folder, given, best)
     print(f"ratio: {ours / best:.2f} times TRL's better mode")
@@ -76,12 +78,14 @@ def curves(folder: Path, given: argparse.Namespace, best: float) -> None:
     """Show how the ratio moves; ours without Ray, whose share was shown."""
     print(f"\n| questions a context of {CONTEXT} tokens | rows/s | times TRL |\n|---:|---:|---:|")
     for questions in (1, 2, 4, 8, 16):
-        speed = without_ray(prepared(folder, given, questions, CONTEXT), max(3, given.steps * questions // 8))
+        rows, seconds = without_ray(prepared(folder, given, questions, CONTEXT), 0, max(3, given.steps * questions // 8))
+        speed = rows / seconds
         print(f"| {questions} | {speed:.2f} | {speed / best:.2f} |", flush=True)
     print(f"\n| tokens of a context with {QUESTIONS} questions | rows/s | TRL's better mode | ratio |\n|---:|---:|---:|---:|")
     for context in (64, CONTEXT, 340):
         job = prepared(folder, given, QUESTIONS, context)
-        ours = without_ray(job, given.steps)
+        rows, seconds = without_ray(job, 0, given.steps)
+        ours = rows / seconds
         theirs = best if context == CONTEXT else max(peers(folder, job, given, PEERS[:2]).values(), default=float("nan"))
         print(f"| {context} | {ours:.2f} | {theirs:.2f} | {ours / theirs:.2f} |", flush=True)
 
@@ -106,7 +110,7 @@ def prepared(folder: Path, given: argparse.Namespace, questions: int, context: i
         },
         "targets": {"plan": 0, "read": 1, "facts_tokens": context, "max_tokens": context + 128, "questions_per_context": questions},
         "lora": {"rank": RANK, "alpha": 2 * RANK},
-        "train": {"steps": given.steps, "batch": BATCH, "micro_batch": BATCH, "evaluate_rows": 0},
+        "train": {"steps": TURNS * given.steps, "batch": BATCH, "micro_batch": BATCH, "evaluate_rows": 0},
         "resources": {"workers": 1, "threads": os.cpu_count(), "data_cpus": 1},
         "evaluation": {"contenders": []},
     }
@@ -117,20 +121,22 @@ def prepared(folder: Path, given: argparse.Namespace, questions: int, context: i
     return Job(job, job.prepare())
 
 
-def with_ray(job: Job) -> float:
-    """Train as `raykg train` does, and return rows a second."""
-    job.recipe.advance(1.0)
+def with_ray(job: Job, turn: int) -> tuple[int, float]:
+    """Train a part as `raykg train` does, and return rows and seconds of its steps but the first."""
     from raykg.train.run_folder import read_metrics
 
-    steps = [record for record in read_metrics(job.recipe.folder / "metrics.jsonl") if record["kind"] == "step"]
+    job.recipe.setup_machine()  # what ran without Ray has ended it
+    job.recipe.advance((turn + 1) / TURNS)
+    records = read_metrics(job.recipe.folder / "metrics.jsonl")
+    started = max(place for place, record in enumerate(records) if record["kind"] == "start")
+    steps = [record for record in records[started:] if record["kind"] == "step"]
     waits = sum(record["data_wait"] for record in steps[1:]) / (len(steps) - 1)
     print(f"waiting for data: {100 * waits:.2f} % of the time", flush=True)
-    rows: int = sum(record["rows"] for record in steps[1:])
-    return rows / (steps[-1]["time"] - steps[0]["time"])
+    return sum(record["rows"] for record in steps[1:]), steps[-1]["time"] - steps[0]["time"]
 
 
-def without_ray(job: Job, steps: int) -> float:
-    """Run the same loop in this process with batches that are ready, and return rows a second."""
+def without_ray(job: Job, turn: int, steps: int) -> tuple[int, float]:
+    """Run the same loop over the same rows in this process with batches that are ready, and return the same of it."""
     import torch
 
     from raykg.train.finetune_task import FinetuneTask, Inputs
@@ -142,11 +148,11 @@ def without_ray(job: Job, steps: int) -> float:
     _stop_ray()
     torch.set_num_threads(os.cpu_count() or 1)
     task = FinetuneTask(job.recipe.cfg, Inputs(**job.told["inputs"]), Ranks())
-    stream = task.stream(0, steps)
-    ready = [stream.step(number) for number in range(steps)]
+    stream = task.stream(0, 1_000)
+    ready = [stream.step(turn * steps + number) for number in range(steps)]
     task.batches = (
         lambda start, stop: iter(  # type: ignore[method-assign]
-            [Step(one.micro_batches, one.answer_tokens, one.rows, one.tokens) for one in ready[start:stop]]
+            [Step(one.micro_batches, one.answer_tokens, rows=one.rows, tokens=one.tokens) for one in ready[start:stop]]
         )
     )
     records: list[dict[str, Any]] = []
@@ -156,8 +162,7 @@ def without_ray(job: Job, steps: int) -> float:
     plan = Plan(job.recipe.cfg.train, steps, 0, "torch", Path(tempfile.mkdtemp(dir=job.recipe.folder.path)), {})
     Loop(task, engine, Ranks(), plan, lambda record: records.append({**record, "time": time.perf_counter()})).run(0)
     found = [record for record in records if record["kind"] == "step"]
-    rows: int = sum(record["rows"] for record in found[1:])
-    return rows / (found[-1]["time"] - found[0]["time"])
+    return sum(record["rows"] for record in found[1:]), found[-1]["time"] - found[0]["time"]
 
 
 def shapes(job: Job, steps: int) -> dict[str, float]:

@@ -44,7 +44,7 @@ def train(told: dict[str, Any], how: str) -> dict[str, Any]:
 
     tokenizer = AutoTokenizer.from_pretrained(told["model"])
     tokenizer.pad_token = tokenizer.pad_token or tokenizer.eos_token
-    model = AutoModelForCausalLM.from_pretrained(told["model"], dtype=torch.float32)
+    model = AutoModelForCausalLM.from_pretrained(told["model"], dtype=getattr(torch, told.get("dtype", "float32")))
     rows = told["rows"]
     if how == "transformers":
         trainer = _plain(model, tokenizer, told)
@@ -62,6 +62,7 @@ def train(told: dict[str, Any], how: str) -> dict[str, Any]:
         "steps": len(times),
         "examples_per_second": counted / (times[-1] - times[0]),
         "tokens": sum(len(tokens) for tokens, _ in rows),
+        "memory": torch.cuda.max_memory_allocated() if torch.cuda.is_available() else float("nan"),
     }
 
 

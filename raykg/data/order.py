@@ -80,13 +80,22 @@ class Order:
 
     def row_ids(self, step: int) -> Rows:
         """Return the rows of a global step, in order; constant cost whatever the step."""
-        if step < 0:
-            raise ValueError(f"step ({step}) must not be negative")
-        epoch, within = self.position(step)
-        places = np.arange(within * self.batch, min((within + 1) * self.batch, self.rows), dtype=np.int64)
-        if self.rows <= self.chunk * self.window:
-            return self._shuffled(places, self.rows, self.seed, epoch)
-        return self._windowed(places, epoch)
+        return self.rows_between(step, step + 1)[0]
+
+    def rows_between(self, first: int, beyond: int) -> list[Rows]:
+        """Return the rows of each of the global steps [first, beyond), which costs less than one step after the other."""
+        if first < 0:
+            raise ValueError(f"step ({first}) must not be negative")
+        found: list[Rows] = []
+        while first < beyond:
+            epoch, within = self.position(first)
+            steps = min(beyond - first, self.steps_per_epoch - within)
+            places = np.arange(within * self.batch, min((within + steps) * self.batch, self.rows), dtype=np.int64)
+            one_window = self.rows <= self.chunk * self.window
+            rows = self._shuffled(places, self.rows, self.seed, epoch) if one_window else self._windowed(places, epoch)
+            found += np.split(rows, np.arange(self.batch, len(rows), self.batch))
+            first += steps
+        return found
 
     def _windowed(self, places: Rows, epoch: int) -> Rows:
         """Return the rows at some places of an epoch of several windows."""

@@ -93,8 +93,8 @@ class QuestionSet:
     def _starts(self) -> NDArray[np.int64]:
         return np.cumsum([0] + [part["rows"] for part in self._parts])
 
-    def take(self, row_ids: NDArray[np.int64] | Sequence[int]) -> pa.Table:
-        """Return some rows, in the order asked for, as a table of `QUESTION_SCHEMA`.
+    def take(self, row_ids: NDArray[np.int64] | Sequence[int], columns: Sequence[str] | None = None) -> pa.Table:
+        """Return some rows, in the order asked for, as a table of `QUESTION_SCHEMA` or of some of its columns.
 
         Raises:
             IndexError: a row id that the set does not have.
@@ -104,10 +104,11 @@ class QuestionSet:
         if len(wanted) and (wanted.min() < 0 or wanted.max() >= self.num_rows):
             raise IndexError(f"row {int(wanted.max())}: {self.folder} has {self.num_rows} rows")
         part = np.searchsorted(self._starts, wanted, side="right") - 1
-        tables, places = [empty_questions()], []
+        columns = QUESTION_SCHEMA.names if columns is None else columns
+        tables, places = [empty_questions().select(columns)], []
         for number in np.unique(part).tolist():
             here = np.flatnonzero(part == number)
-            for table, rows in self._groups(number, wanted[here] - self._starts[number]):
+            for table, rows in self._groups(number, wanted[here] - self._starts[number], columns):
                 tables.append(table)
                 places.append(here[rows])
         order = np.argsort(np.concatenate(places)) if places else np.zeros(0, dtype=np.int64)
@@ -127,14 +128,14 @@ class QuestionSet:
         """Return the parts, in the order of rows, for `ray.data.read_parquet`."""
         return [self.folder / part["file"] for part in self._parts]
 
-    def _groups(self, number: int, wanted: NDArray[np.int64]) -> Iterator[tuple[pa.Table, NDArray[np.int64]]]:
+    def _groups(self, number: int, wanted: NDArray[np.int64], columns: Sequence[str]) -> Iterator[tuple[pa.Table, NDArray[np.int64]]]:
         """Yield rows of a part with their places in `wanted`; only the groups that they lie in are read, and some are kept."""
         file, sha256 = str(self.folder / self._parts[number]["file"]), self._parts[number]["sha256"]
         starts = _group_starts(file, sha256)
         group = np.searchsorted(starts, wanted, side="right") - 1
         for one in np.unique(group).tolist():
             rows = np.flatnonzero(group == one)
-            yield _read_group(file, sha256, one).take(pa.array(wanted[rows] - starts[one])), rows
+            yield _read_group(file, sha256, one).select(columns).take(pa.array(wanted[rows] - starts[one])), rows
 
 
 def write_questions(dataset: Dataset, folder: Path, about: Mapping[str, Any]) -> QuestionSet:

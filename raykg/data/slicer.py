@@ -8,11 +8,11 @@ It needs neither torch nor Ray, and opens question set, tokenizer and graph once
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Protocol
 
 import numpy as np
 import pyarrow as pa
@@ -29,6 +29,9 @@ from raykg.kg import mirror
 from raykg.kg.graph import KnowledgeGraph
 
 _CHARACTERS = 4  # of a token, about
+_ASKED = ["question", "plan"]  # columns of every row of a step, and of those that are read with facts
+_ANSWERED = ["question", "plan", "topics", "topic_ids", "answers", "answer_ids"]
+_Text = tuple[str, str, int]  # prompt, target, and whether PLAN or READ
 
 BLOCK = pa.schema(
     [
@@ -54,8 +57,8 @@ class Questions(Protocol):
     def num_rows(self) -> int:
         """Number of rows."""
 
-    def take(self, row_ids: Rows) -> pa.Table:
-        """Return some rows, in the order asked for."""
+    def take(self, row_ids: Rows, columns: Sequence[str] | None = None) -> pa.Table:
+        """Return some rows, in the order asked for, or some of their columns."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,30 +85,45 @@ class Slicer:
     world: int = 1
 
     def slice_of(self, step: int) -> Slice:
-        """Return this worker's rows of a step as tokens.
+        """Return this worker's rows of a step as tokens; see `slices`."""
+        return self.slices(step, step + 1)[0]
+
+    def slices(self, first: int, beyond: int) -> list[Slice]:
+        """Return this worker's rows of the steps [first, beyond) as tokens; what they have in common is done for all of them at once.
 
         Raises:
             DataError: the question set has another number of rows than the order, or a graph is needed and not given.
         """
-        rows = self.order.row_ids(step)
-        table = self._opened().take(rows)
+        rows, steps = self.order.rows_between(first, beyond), range(first, beyond)
+        ends = np.cumsum([len(ids) for ids in rows]).tolist()
+        table = self._opened().take(np.concatenate(rows), _ASKED)
+        shares = [self._share(step, ids, table.slice(end - len(ids), len(ids))) for step, ids, end in zip(steps, rows, ends, strict=True)]
+        found = [[text for text in texts if text is not None] for _, texts in shares]
+        flat = [text for texts in found for text in texts]
+        examples = tokeniser(self.tokenizer).encode([prompt for prompt, _, _ in flat], [target for _, target, _ in flat])
+        ends = np.cumsum([len(texts) for texts in found]).tolist()
+        cut = [np.arange(end - len(texts), end) for texts, end in zip(found, ends, strict=True)]
+        return [self._slice(*share, examples.select(places)) for share, places in zip(shares, cut, strict=True)]
+
+    def _share(self, step: int, rows: Rows, table: pa.Table) -> tuple[Rows, list[_Text | None]]:
+        """Return which rows of a step are this worker's, and their texts."""
         epoch, _ = self.order.position(step)
         first = rows - rows % self.order.together  # rows that stay together get one target
         kinds = choose_targets(first, self.order.seed, epoch, self.targets.read)
         mine = _dealt_together(self._weights(table, kinds), first, self.rank, self.world)
         rows, table, kinds, first = rows[mine], table.take(pa.array(mine)), kinds[mine], first[mine]
         seeds = (draws(rows, self.order.seed, epoch, "facts") * 2.0**32).astype(np.int64)
-        columns = table.select(["question", "plan", "topics", "topic_ids", "answers", "answer_ids"]).to_pylist()
-        texts = self._texts(columns, kinds, seeds.tolist(), first)
+        return rows, self._texts(rows, table, kinds, seeds.tolist(), first)
+
+    def _slice(self, rows: Rows, texts: Sequence[_Text | None], examples: Examples) -> Slice:
         kept = np.array([place for place, text in enumerate(texts) if text is not None], dtype=np.int64)
-        found = [text for text in texts if text is not None]
-        examples = tokeniser(self.tokenizer).encode([text[0] for text in found], [text[1] for text in found])
+        kinds = np.array([text[2] for text in texts if text is not None], dtype=np.int64)
         fits = examples.lengths <= self.targets.max_tokens
         unsupported, too_long = np.delete(rows, kept), rows[kept[~fits]]
         return Slice(
-            examples=examples.select(np.flatnonzero(fits)),
+            examples=examples if fits.all() else examples.select(np.flatnonzero(fits)),
             row_ids=rows[kept[fits]],
-            kinds=np.array([text[2] for text in found], dtype=np.int64)[fits],
+            kinds=kinds[fits],
             left_out=np.concatenate([too_long, unsupported]),
             reasons=np.repeat([TOO_LONG, UNSUPPORTED], [len(too_long), len(unsupported)]),
         )
@@ -118,7 +136,7 @@ class Slicer:
     def block(self, first: int, beyond: int) -> pa.Table:
         """Return the steps [first, beyond) as a table of `BLOCK`: what a Ray Data task makes."""
         steps = range(first, beyond)
-        slices = [self.slice_of(step) for step in steps]
+        slices = self.slices(first, beyond)
         columns = {
             "step": steps,
             "tokens": [one.examples.tokens for one in slices],
@@ -131,17 +149,20 @@ class Slicer:
         }
         return pa.table(columns, schema=BLOCK)
 
-    def _texts(
-        self, rows: Sequence[Mapping[str, Any]], kinds: Rows, seeds: Sequence[int], first: Rows
-    ) -> list[tuple[str, str, int] | None]:
-        """Return (prompt, target, kind) of each row; one whose answers no facts support becomes a plan row where there may be any."""
-        texts: list[tuple[str, str, int] | None] = [
-            (plan_prompt(row["question"]), row["plan"], PLAN) if kind == PLAN or self.targets.plan else None
-            for row, kind in zip(rows, kinds.tolist(), strict=True)
+    def _texts(self, rows: Rows, table: pa.Table, kinds: Rows, seeds: Sequence[int], first: Rows) -> list[_Text | None]:
+        """Return the text of each row; one whose answers no facts support becomes a plan row where there may be any."""
+        questions, plans = (table[name].to_pylist() for name in ("question", "plan"))
+        texts: list[_Text | None] = [
+            (plan_prompt(question), plan, PLAN) if kind == PLAN or self.targets.plan else None
+            for question, plan, kind in zip(questions, plans, kinds.tolist(), strict=True)
         ]
-        for group in np.unique(first[kinds == READ]).tolist():
+        read = np.flatnonzero(kinds == READ)
+        if not len(read):
+            return texts
+        known = dict(zip(read.tolist(), self._opened().take(rows[read], _ANSWERED).to_pylist(), strict=True))
+        for group in np.unique(first[read]).tolist():
             places = np.flatnonzero(first == group).tolist()
-            chosen, drawn = [rows[place] for place in places], [seeds[place] for place in places]
+            chosen, drawn = [known[place] for place in places], [seeds[place] for place in places]
             found = ground_together(self._graph(), chosen, tokeniser(self.tokenizer).backend, self.targets.facts_tokens, drawn)
             for place, row, grounded in zip(places, chosen, found, strict=True):
                 if grounded is not None:

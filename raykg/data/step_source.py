@@ -19,8 +19,8 @@ from ray.data.block import BlockMetadata
 
 from raykg.data.slicer import BLOCK, Slicer
 
-STEPS_PER_TASK = 8
-"""Steps that one task tokenises: a task costs about 10 ms on top of its work."""
+ROWS_PER_TASK = 2048
+"""Rows that one task tokenises, at most: a task costs about 10 ms on top of its work."""
 
 
 class StepSource(Datasource):
@@ -29,7 +29,7 @@ class StepSource(Datasource):
     def __init__(self, slicer: Slicer, start: int, stop: int) -> None:
         super().__init__()  # type: ignore[no-untyped-call]
         self._slicer = slicer
-        self._bounds = [*range(start, stop, STEPS_PER_TASK), stop]
+        self._bounds = bounds(start, stop, max(1, ROWS_PER_TASK // slicer.order.batch))
 
     def __len__(self) -> int:
         """Return the number of tasks."""
@@ -50,6 +50,15 @@ class StepSource(Datasource):
             )
             for first, beyond in zip(self._bounds[:-1], self._bounds[1:], strict=True)
         ]
+
+
+def bounds(start: int, stop: int, most: int) -> list[int]:
+    """Return where tasks begin, and the end: of one step each at first, so that training need not wait for many, then of up to `most`."""
+    found, steps = [start], 1
+    while found[-1] < stop:
+        found.append(min(stop, found[-1] + steps))
+        steps = min(most, 2 * steps)
+    return found
 
 
 def read(slicer: Slicer, start: int, stop: int, cpus: int) -> Dataset:

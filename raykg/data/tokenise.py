@@ -14,6 +14,7 @@ import json
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -99,11 +100,13 @@ class Tokeniser:
     def encode(self, prompts: Sequence[str], targets: Sequence[str]) -> Examples:
         """Return rows of prompt, completion and end token."""
         asked, told = self.ids(prompts), self.ids([completion(target) for target in targets])
-        rows = [[*question, *answer, self.end] for question, answer in zip(asked, told, strict=True)]
+        end = (self.end,)
+        parts = [part for question, answer in zip(asked, told, strict=True) for part in (question, answer, end)]
+        begun = np.array([len(row) for row in asked], dtype=np.int64)
         return Examples(
-            tokens=np.fromiter((token for row in rows for token in row), dtype=np.int32),
-            lengths=np.array([len(row) for row in rows], dtype=np.int64),
-            prompts=np.array([len(row) for row in asked], dtype=np.int64),
+            tokens=np.fromiter(chain.from_iterable(parts), dtype=np.int32),
+            lengths=begun + np.array([len(row) + 1 for row in told], dtype=np.int64),
+            prompts=begun,
         )
 
 

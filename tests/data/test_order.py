@@ -20,7 +20,7 @@ def test_module_example_runs() -> None:
 def test_every_row_once_per_epoch(rows: int, batch: int, seed: int, epoch: int) -> None:
     order = Order(rows=rows, batch=batch, seed=seed)
     first = epoch * order.steps_per_epoch
-    batches = [order.row_ids(step) for step in range(first, first + order.steps_per_epoch)]
+    batches = order.rows_between(first, first + order.steps_per_epoch)
     assert [len(b) for b in batches[:-1]] == [batch] * (len(batches) - 1)
     assert np.array_equal(np.sort(np.concatenate(batches)), np.arange(rows))
     assert order.position(first) == (epoch, 0)
@@ -42,7 +42,7 @@ def test_every_row_once_per_epoch_on_two_levels(
 ) -> None:
     order = Order(rows, batch, seed, together, chunk=together * groups + 1, window=window)
     first = epoch * order.steps_per_epoch
-    found = np.concatenate([order.row_ids(step) for step in range(first, first + order.steps_per_epoch)])
+    found = np.concatenate(order.rows_between(first, first + order.steps_per_epoch))
     assert np.array_equal(np.sort(found), np.arange(rows))
 
 
@@ -50,7 +50,7 @@ def test_every_row_once_per_epoch_on_two_levels(
 def test_a_reader_needs_one_window_at_a_time(seed: int) -> None:
     """Far larger sets than memory: a chunk is wanted within one stretch of the epoch, and never again."""
     order = Order(rows=10_050, batch=50, seed=seed, chunk=100, window=8)
-    found = np.concatenate([order.row_ids(step) for step in range(order.steps_per_epoch)])
+    found = np.concatenate(order.rows_between(0, order.steps_per_epoch))
     assert np.array_equal(np.sort(found), np.arange(10_050))
     place = np.argsort(found)
     spans = [np.ptp(place[start : start + 100]) for start in range(0, 10_050, 100)]
@@ -177,6 +177,16 @@ def test_an_order_of_nothing_is_refused() -> None:
         Order(rows=1, batch=1, seed=0).row_ids(-1)
     with pytest.raises(ValueError, match=r"rank \(2\) must be one of 0 to 1"):
         dealt(np.array([1]), 2, 2)
+
+
+@pytest.mark.parametrize(("rows", "together", "chunk"), [(10, 1, 2048), (103, 4, 8), (1000, 3, 16)])
+def test_many_steps_at_once_are_those_one_by_one(rows: int, together: int, chunk: int) -> None:
+    order = Order(rows, 7, seed=5, together=together, chunk=chunk, window=3)
+    several = order.rows_between(3, 3 + 2 * order.steps_per_epoch + 1)
+    assert len(several) == 2 * order.steps_per_epoch + 1
+    for step, ids in enumerate(several, 3):
+        assert np.array_equal(ids, order.row_ids(step)), step
+    assert order.rows_between(4, 4) == []
 
 
 def test_a_checksum_tells_sets_of_rows_apart_and_adds_up() -> None:

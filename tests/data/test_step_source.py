@@ -4,7 +4,7 @@ import pytest
 
 from raykg.data.order import Order
 from raykg.data.slicer import BLOCK, Slicer
-from raykg.data.step_source import STEPS_PER_TASK, StepSource, read
+from raykg.data.step_source import StepSource, bounds, read
 from raykg.data.targets import TargetsConfig
 from tests.data.question_rows import FILM_QUESTIONS, film_files
 
@@ -18,18 +18,22 @@ def slicer(tmp_path_factory: pytest.TempPathFactory) -> Slicer:
 
 
 def test_each_step_is_in_one_task(slicer: Slicer) -> None:
-    stop = 3 + 2 * STEPS_PER_TASK + 1
-    tasks = StepSource(slicer, 3, stop).get_read_tasks(1)
-    assert [task.metadata.num_rows for task in tasks] == [STEPS_PER_TASK, STEPS_PER_TASK, 1]
+    tasks = StepSource(slicer, 3, 13).get_read_tasks(1)
+    assert [task.metadata.num_rows for task in tasks] == [1, 2, 4, 3], "the first ones are soon there"
     blocks = [block for task in tasks for block in task()]
-    assert [step for block in blocks for step in block["step"].to_pylist()] == list(range(3, stop))
+    assert [step for block in blocks for step in block["step"].to_pylist()] == list(range(3, 13))
     assert all(block.schema == BLOCK for block in blocks)
+
+
+def test_tasks_grow_up_to_a_size() -> None:
+    assert bounds(5, 40, 8) == [5, 6, 8, 12, 20, 28, 36, 40]
+    assert bounds(5, 6, 8) == [5, 6] and bounds(0, 3, 1) == [0, 1, 2, 3]
 
 
 @pytest.mark.usefixtures("ray_session")
 @pytest.mark.parametrize("cpus", [0, 1])
 def test_steps_come_in_order(slicer: Slicer, cpus: int) -> None:
-    stop = 2 * STEPS_PER_TASK + 3
+    stop = 20
     steps = [
         step
         for block in read(slicer, 1, stop, cpus).iter_batches(batch_size=None, batch_format="pyarrow")
@@ -48,7 +52,7 @@ def test_steps_arrive_where_every_cpu_is_taken(slicer: Slicer) -> None:
     ray.get(places.ready(), timeout=60)
     try:
         assert ray.available_resources().get("CPU", 0.0) == 0.0
-        (block,) = read(slicer, 0, 3, 0).iter_batches(batch_size=None, batch_format="pyarrow")
+        blocks = [*read(slicer, 0, 3, 0).iter_batches(batch_size=None, batch_format="pyarrow")]
     finally:
         remove_placement_group(places)
-    assert block["step"].to_pylist() == [0, 1, 2]
+    assert [step for block in blocks for step in block["step"].to_pylist()] == [0, 1, 2]

@@ -214,15 +214,17 @@ def go_on(ranks: Ranks, folder: str, stop: int | None) -> dict[str, dict[int, fl
 
 
 def exchange(ranks: Ranks, folder: str) -> dict[str, tuple[float, float]]:
-    """Let every engine go on with what every other one saved after two steps; return the loss after, and how far all state is apart."""
+    """Let every engine go on with what two others saved after two steps; return how far all state is apart, and whether it is all there."""
     from safetensors.torch import load_file
 
     losses = {}
     for name, case in ENGINES.items():
         train(ranks, replace(case, steps=2, clip=1.0), f"{folder}/{name}")
-    for saver in ENGINES:
+    names = [*ENGINES]
+    for place, saver in enumerate(names):
         source = Path(folder) / saver / "step-00000002" / "engine"
-        for loader, case in ENGINES.items():
+        for loader in (names[place - 1], names[(place + 1) % len(names)]):  # around the circle, both ways
+            case = ENGINES[loader]
             _, engine = build(ranks, case)
             engine.load(source)
             again = Path(folder) / f"{saver}-{loader}"
