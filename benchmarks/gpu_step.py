@@ -20,7 +20,6 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
@@ -59,11 +58,15 @@ def main() -> None:
     with tempfile.TemporaryDirectory(prefix="gpu-step-") as name:
         folder = Path(name)
         weights = write_model(folder / "model", given)
-        found = {"raykg": ours(folder / "model", rows, given, device, shared), "PEFT, padded": ours(folder / "model", rows, given, device, padded)}
+        found = {
+            "raykg": ours(folder / "model", rows, given, device, shared),
+            "PEFT, padded": ours(folder / "model", rows, given, device, padded),
+        }
         if given.peers:
             found["TRL, packed"] = trl(folder, rows, given, device)
     peak = given.peak * 1e12 if given.peak else next((value for key, value in PEAKS.items() if key in described(device)), float("nan"))
-    print(f"{described(device)}; {weights / 1e9:.2f} billion weights; {given.batch} rows a step, {given.questions} a context of {given.context} tokens")
+    shape = f"{given.batch} rows a step, {given.questions} a context of {given.context} tokens"
+    print(f"{described(device)}; {weights / 1e9:.2f} billion weights; {shape}")
     print("\n| | tokens/s | of them computed | MFU, % | memory, GiB |\n|---|---:|---:|---:|---:|")
     for contender, speed in found.items():
         mfu = 100 * 4 * weights * speed.computed / peak
