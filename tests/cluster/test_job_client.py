@@ -18,11 +18,11 @@ LINES = [f"line {number}" for number in range(1, 9)]
 
 
 def jobs(cluster):
-    """Ask Ray itself which jobs there are."""
+    """Ask Ray itself which jobs were submitted."""
     token = (cluster.folder / "token").read_text()
     request = urllib.request.Request(f"{cluster.address}/api/jobs/", headers={"Authorization": f"Bearer {token}"})
     with urllib.request.urlopen(request, timeout=30) as answer:
-        return {job["submission_id"]: job for job in json.load(answer)}
+        return {job["submission_id"]: job for job in json.load(answer) if job["submission_id"]}  # others have joined by themselves
 
 
 def printed(done, word="line "):

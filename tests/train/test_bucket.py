@@ -26,6 +26,7 @@ def losses(folder):
     return [record["loss"] for record in read_metrics(folder / "metrics.jsonl") if record["kind"] == "step"]
 
 
+@pytest.mark.story
 @pytest.mark.usefixtures("ray_session")
 def test_a_run_moves_from_machine_to_machine(tmp_path, bucket_uri, capsys):
     film_graph(tmp_path / "films")
