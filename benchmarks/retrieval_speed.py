@@ -17,6 +17,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from itertools import chain, islice
 from pathlib import Path
 from typing import Any
 
@@ -124,7 +125,8 @@ def in_oxigraph(folder: Path, questions: int) -> dict[str, Any]:
             chosen.append(number)
 
     def edges(node: Any) -> list[Any]:  # noqa: ANN401 - pyoxigraph's class
-        return [*store.quads_for_pattern(node, None, None), *store.quads_for_pattern(None, None, node)]
+        both = chain(store.quads_for_pattern(node, None, None), store.quads_for_pattern(None, None, node))
+        return list(islice(both, VISITED))  # of a hub, no more than may be looked at
 
     def retrieve(number: int) -> int:
         return walk(ox.NamedNode(f"{base}{number}"), edges, lambda quad: (quad.subject, quad.object))

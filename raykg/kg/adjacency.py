@@ -69,27 +69,31 @@ class Adjacency:
         """Return all edges of `nodes` with `relation`, grouped by node in the order given, each group sorted by neighbour."""
         low, high = self._ranges(_as_ids(nodes), relation)
         source_index, position = expand_ranges(low, high)
-        return Hop(source_index, np.asarray(self.neighbours[position]), self._triples_at(position))
+        return Hop(source_index, np.asarray(self.neighbours[position]), self.triples_at(position))
 
     def edges(self, nodes: ArrayLike) -> Edges:
         """Return all edges of `nodes`, grouped by node in the order given, each group sorted by relation and neighbour."""
-        wanted = _as_ids(nodes)
-        source_index, position = expand_ranges(self.offsets[wanted], self.offsets[wanted + 1])
+        source_index, position = expand_ranges(*self.ranges(nodes))
         relation, neighbour = np.asarray(self.relations[position]), np.asarray(self.neighbours[position])
-        return Edges(source_index, relation, neighbour, self._triples_at(position))
+        return Edges(source_index, relation, neighbour, self.triples_at(position))
+
+    def ranges(self, nodes: ArrayLike) -> tuple[IntArray, IntArray]:
+        """Return where the edges of each node begin and end (exclusive) in the arrays; two of `[nodes]`."""
+        wanted = _as_ids(nodes)
+        return np.asarray(self.offsets[wanted]), np.asarray(self.offsets[wanted + 1])
 
     def degree(self, nodes: ArrayLike, relation: int | None = None) -> IntArray:
         """Return the number of edges of each node, of one relation or of all, without reading the neighbours; `[nodes]`."""
         wanted = _as_ids(nodes)
         if relation is None:
-            return np.asarray(self.offsets[wanted + 1] - self.offsets[wanted])
-        low, high = self._ranges(wanted, relation)
+            low, high = self.ranges(wanted)
+        else:
+            low, high = self._ranges(wanted, relation)
         return high - low
 
     def relations_of(self, nodes: ArrayLike) -> RelationCounts:
         """Return the distinct relations of each node and their number of edges, grouped by node, sorted by relation."""
-        wanted = _as_ids(nodes)
-        source_index, position = expand_ranges(self.offsets[wanted], self.offsets[wanted + 1])
+        source_index, position = expand_ranges(*self.ranges(nodes))
         relation = np.asarray(self.relations[position])
         if not len(relation):
             return RelationCounts(source_index, relation, np.zeros(0, dtype=np.int64))
@@ -98,11 +102,12 @@ class Adjacency:
 
     def _ranges(self, nodes: IntArray, relation: int) -> tuple[IntArray, IntArray]:
         """Return where the edges of each node with `relation` begin and end."""
-        low, high = np.asarray(self.offsets[nodes]), np.asarray(self.offsets[nodes + 1])
+        low, high = self.ranges(nodes)
         begin = bisect_ranges(self.relations, low, high, relation)
         return begin, bisect_ranges(self.relations, begin, high, relation + 1)
 
-    def _triples_at(self, position: IntArray) -> IntArray:
+    def triples_at(self, position: IntArray) -> IntArray:
+        """Return the triple ids of the edges at some places of the arrays; `[places]`."""
         return position if self._triple_ids is None else np.asarray(self._triple_ids[position])
 
 
