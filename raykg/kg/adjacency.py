@@ -69,45 +69,48 @@ class Adjacency:
         """Return all edges of `nodes` with `relation`, grouped by node in the order given, each group sorted by neighbour."""
         low, high = self._ranges(_as_ids(nodes), relation)
         source_index, position = expand_ranges(low, high)
-        return Hop(source_index, np.asarray(self.neighbours[position]), self.triples_at(position))
+        return Hop(source_index, np.asarray(self.neighbours[position]), self._triples_at(position))
 
     def edges(self, nodes: ArrayLike) -> Edges:
         """Return all edges of `nodes`, grouped by node in the order given, each group sorted by relation and neighbour."""
-        source_index, position = expand_ranges(*self.ranges(nodes))
+        source_index, position = expand_ranges(*self._all(nodes))
         relation, neighbour = np.asarray(self.relations[position]), np.asarray(self.neighbours[position])
-        return Edges(source_index, relation, neighbour, self.triples_at(position))
+        return Edges(source_index, relation, neighbour, self._triples_at(position))
 
-    def ranges(self, nodes: ArrayLike) -> tuple[IntArray, IntArray]:
-        """Return where the edges of each node begin and end (exclusive) in the arrays; two of `[nodes]`."""
-        wanted = _as_ids(nodes)
-        return np.asarray(self.offsets[wanted]), np.asarray(self.offsets[wanted + 1])
+    def triples_of(self, nodes: ArrayLike) -> IntArray:
+        """Return the triple ids of all edges of `nodes` in the order of `edges`, without reading what else they are; `[edges]`."""
+        return self._triples_at(expand_ranges(*self._all(nodes))[1])
 
     def degree(self, nodes: ArrayLike, relation: int | None = None) -> IntArray:
         """Return the number of edges of each node, of one relation or of all, without reading the neighbours; `[nodes]`."""
         wanted = _as_ids(nodes)
         if relation is None:
-            low, high = self.ranges(wanted)
+            low, high = self._all(wanted)
         else:
             low, high = self._ranges(wanted, relation)
         return high - low
 
     def relations_of(self, nodes: ArrayLike) -> RelationCounts:
         """Return the distinct relations of each node and their number of edges, grouped by node, sorted by relation."""
-        source_index, position = expand_ranges(*self.ranges(nodes))
+        source_index, position = expand_ranges(*self._all(nodes))
         relation = np.asarray(self.relations[position])
         if not len(relation):
             return RelationCounts(source_index, relation, np.zeros(0, dtype=np.int64))
         starts = np.flatnonzero(np.r_[True, (source_index[1:] != source_index[:-1]) | (relation[1:] != relation[:-1])])
         return RelationCounts(source_index[starts], relation[starts], np.diff(np.r_[starts, len(relation)]))
 
+    def _all(self, nodes: ArrayLike) -> tuple[IntArray, IntArray]:
+        """Return where the edges of each node begin and end."""
+        wanted = _as_ids(nodes)
+        return np.asarray(self.offsets[wanted]), np.asarray(self.offsets[wanted + 1])
+
     def _ranges(self, nodes: IntArray, relation: int) -> tuple[IntArray, IntArray]:
         """Return where the edges of each node with `relation` begin and end."""
-        low, high = self.ranges(nodes)
+        low, high = self._all(nodes)
         begin = bisect_ranges(self.relations, low, high, relation)
         return begin, bisect_ranges(self.relations, begin, high, relation + 1)
 
-    def triples_at(self, position: IntArray) -> IntArray:
-        """Return the triple ids of the edges at some places of the arrays; `[places]`."""
+    def _triples_at(self, position: IntArray) -> IntArray:
         return position if self._triple_ids is None else np.asarray(self._triple_ids[position])
 
 

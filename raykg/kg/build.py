@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 from types import TracebackType
 from typing import Any
@@ -23,6 +24,7 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from raykg.kg import store as versions
+from raykg.kg.ahead import ahead
 from raykg.kg.errors import KgError
 from raykg.kg.graph import KnowledgeGraph
 from raykg.kg.literals import declare, unparsable
@@ -77,7 +79,8 @@ class GraphBuilder:
         known = _parent_texts(parent)
         self._nodes, self._relations = Vocabulary(known["nodes"]), Vocabulary(known["relations"])
         self._extras = {name: Vocabulary(known.get(name)) for name in EXTRAS}
-        self._columns = [self._nodes, self._relations, self._nodes, *self._extras.values()]
+        self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="settle")
+        self._settling: Future[None] = self._thread.submit(lambda: None)
 
     def __enter__(self) -> GraphBuilder:
         return self
@@ -87,6 +90,7 @@ class GraphBuilder:
 
     def discard(self) -> None:
         """Remove the scratch folder; harmless after `finish`."""
+        self._thread.shutdown()
         shutil.rmtree(self._folder, ignore_errors=True)
 
     def add_triples(self, table: pa.Table) -> None:
@@ -109,16 +113,17 @@ class GraphBuilder:
             refuse_nul(texts, name)
             if texts.null_count:
                 raise KgError(f"{name}: a key is null; every triple needs head, relation and tail")
-        plain = literal_texts(tails, datatypes)
-        codes = [self._nodes.stage(heads), self._relations.stage(table["relation"]), self._nodes.stage(plain)]
+        # Heads and tails are the same nodes in good part: encoded together, fewer texts are staged.
+        ends = self._nodes.stage(pa.concat_arrays([heads, literal_texts(tails, datatypes)]))
+        codes = [ends[: len(heads)], self._relations.stage(table["relation"]), ends[len(heads) :]]
         absent = pa.nulls(table.num_rows, pa.string())
         for name, vocabulary in self._extras.items():
             codes.append(vocabulary.stage(table[name] if name in table.column_names else absent))
         self._names.add_row_labels(table, datatypes)
         self._spill(np.stack(codes))
         self.rows += table.num_rows
-        if any(vocabulary.crowded for vocabulary in self._columns):
-            self._settle()
+        if any(vocabulary.crowded for vocabulary in (self._nodes, self._relations, *self._extras.values())):
+            self._begin_settling()
 
     def add_entities(self, table: pa.Table) -> None:
         """Add names of entities: a key, and any of label, aliases, description, type, image; entities without triples become nodes too."""
@@ -142,8 +147,8 @@ class GraphBuilder:
         refuse_nul(keys, "entities.key")
         self._nodes.stage(literal_texts(keys, datatypes))
         self._relations.stage(relations)
-        self._nodes.settle()
-        self._relations.settle()
+        self._nodes.settle(self._nodes.staged())
+        self._relations.settle(self._relations.staged())
 
     def finish(self, about: Mapping[str, Any] | None = None) -> KnowledgeGraph:
         """Write the version and open it; the same content gives the version that is there already.
@@ -157,13 +162,8 @@ class GraphBuilder:
             self._settle()
             self._refuse_strange_texts()
             folder = self._folder / "files"
-            counts = self._write_triples(folder)
-            entities = entity_table(self._nodes.texts, self._names, self.parent)
-            relations = relation_table(self._relations.texts, self._names, self.parent)
-            counts |= {"entities": len(entities), "literals": len(entities) - entities["datatype"].null_count, "relations": len(relations)}
-            versions.write_table(folder / "entities.arrow", entities)
-            versions.write_table(folder / "relations.arrow", relations)
-            _write_key_order(folder, entities)
+            named = self._thread.submit(self._write_names, folder)  # meanwhile
+            counts = self._write_triples(folder) | named.result()
             parent = self.parent.version if self.parent is not None else None
             version = versions.publish(self.store, folder, counts, parent=parent, about=about)
         finally:
@@ -178,14 +178,24 @@ class GraphBuilder:
         self._spilled.append(path)
 
     def _settle(self) -> None:
-        """Turn the staged chunks' codes into final ids."""
-        nodes, relations = self._nodes.settle(), self._relations.settle()
-        extras = [vocabulary.settle() for vocabulary in self._extras.values()]
-        for place, path in enumerate(self._spilled[self._settled :]):
+        """Turn all staged chunks' codes into final ids."""
+        self._begin_settling()
+        self._settling.result()
+
+    def _begin_settling(self) -> None:
+        """Let a thread turn the staged chunks' codes into final ids while further ones are staged, one such round at a time."""
+        self._settling.result()
+        staged = [vocabulary.staged() for vocabulary in (self._nodes, self._relations, *self._extras.values())]
+        paths, self._settled = self._spilled[self._settled :], len(self._spilled)
+        self._settling = self._thread.submit(self._settle_files, paths, staged)
+
+    def _settle_files(self, paths: Sequence[Path], staged: Sequence[list[pa.Array]]) -> None:
+        vocabularies = (self._nodes, self._relations, *self._extras.values())
+        nodes, relations, *extras = [vocabulary.settle(texts) for vocabulary, texts in zip(vocabularies, staged, strict=True)]
+        for place, path in enumerate(paths):
             codes = np.load(path, allow_pickle=False)
-            mappings = [nodes[2 * place], relations[place], nodes[2 * place + 1], *(extra[place] for extra in extras)]
+            mappings = [nodes[place], relations[place], nodes[place], *(extra[place] for extra in extras)]
             np.save(path, np.stack([mapping[column] for mapping, column in zip(mappings, codes, strict=True)]))
-        self._settled = len(self._spilled)
 
     def _relations_now(self) -> list[str]:
         self._settle()
@@ -217,6 +227,15 @@ class GraphBuilder:
         for path in self._spilled:
             yield np.load(path, allow_pickle=False)
 
+    def _write_names(self, folder: Path) -> dict[str, int]:
+        """Write the tables of nodes and relations; return their counts."""
+        entities = entity_table(self._nodes.texts, self._names, self.parent)
+        relations = relation_table(self._relations.texts, self._names, self.parent)
+        versions.write_table(folder / "entities.arrow", entities)
+        versions.write_table(folder / "relations.arrow", relations)
+        _write_key_order(folder, entities)
+        return {"entities": len(entities), "literals": len(entities) - entities["datatype"].null_count, "relations": len(relations)}
+
     def _write_triples(self, folder: Path) -> dict[str, int]:
         """Sort the rows, drop duplicates, write the triples and both adjacencies; return their counts."""
         heads = np.zeros(len(self._nodes), dtype=np.int64)
@@ -226,7 +245,7 @@ class GraphBuilder:
         writers = {name: ArrayWriter(folder / f"{name}.npy", "<i4") for name in ("heads", "relation_ids", "tails", *present)}
         out, into, missing = np.zeros_like(heads), np.zeros_like(heads), dict.fromkeys(present, 0)
         columns = dict(zip(("heads", "relation_ids", "tails", *EXTRAS), range(6), strict=True))
-        for rows in sort_rows(self._all_rows(), _STATEMENT, heads, self._folder / "forward"):
+        for rows in ahead(sort_rows(self._all_rows(), _STATEMENT, heads, self._folder / "forward")):
             kept = rows[:, first_of_equal(rows, _STATEMENT)]
             for name, writer in writers.items():
                 writer.append(kept[columns[name]])
@@ -256,7 +275,7 @@ def _write_backward(folder: Path, counts: NDArray[np.int64], scratch: Path) -> N
 
     names = ("backward_relations", "backward_neighbours", "backward_triple_ids")
     writers = [ArrayWriter(folder / f"{name}.npy", dtype) for name, dtype in zip(names, ("<i4", "<i4", "<i8"), strict=True)]
-    for rows in sort_rows(chunks(), (0, 1, 2), counts, scratch):
+    for rows in ahead(sort_rows(chunks(), (0, 1, 2), counts, scratch)):
         for writer, column in zip(writers, rows[1:], strict=True):
             writer.append(column)
     for writer in writers:
@@ -275,7 +294,8 @@ def _write_key_order(folder: Path, entities: pa.Table) -> None:
     """Write the nodes in the order of key and datatype, through which one key is found by halving."""
     datatype = entities["datatype"].fill_null("")
     table = pa.table({"key": entities["key"], "datatype": datatype})
-    indices = pc.sort_indices(table, sort_keys=[("key", "ascending"), ("datatype", "ascending")])
+    several = [("datatype", "ascending")] if entities["datatype"].null_count < len(entities) else []
+    indices = pc.sort_indices(table, sort_keys=[("key", "ascending"), *several])
     writer = ArrayWriter(folder / "key_order.npy", "<i4")
     writer.append(indices.to_numpy())
     writer.close()

@@ -26,6 +26,7 @@ from numpy.typing import NDArray
 
 from raykg.config.choice import Chosen, chosen, names
 from raykg.kg import mirror
+from raykg.kg.ahead import ahead
 from raykg.kg.build import GraphBuilder
 from raykg.kg.errors import ImportStopped, KgError
 from raykg.kg.files import SourceFile, expand
@@ -130,7 +131,7 @@ class _Intake:
     names: int = 0
 
     def take_file(self, file: SourceFile, format: Format) -> None:  # noqa: A002  # the config's word
-        for piece in _pieces(format, file, TRIPLES):
+        for piece in ahead(_pieces(format, file, TRIPLES)):
             self.read += piece.read
             self.letters.write(file, piece.bad)
             if piece.rows is not None and piece.rows.num_rows:

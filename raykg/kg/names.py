@@ -119,7 +119,8 @@ def _gather(
     """Return ids and texts of one column, by id, then rank, then the order they came in, the parent's last."""
     pieces = names.pieces(column, relations=relations)
     table = pa.concat_tables([_SCHEMA.empty_table(), *pieces]).combine_chunks()
-    ids = pc.fill_null(pc.index_in(table["key"], value_set=texts), -1).to_numpy().astype(np.int64)
+    places = pc.index_in(table["key"], value_set=texts if table.num_rows else texts[:0])  # it hashes all texts first
+    ids = pc.fill_null(places, -1).to_numpy().astype(np.int64)
     rank = table["rank"].to_numpy()
     words = table["text"].combine_chunks()
     if parent is not None:

@@ -103,7 +103,7 @@ def _deal(chunks: Iterable[Rows], column: int, number: NDArray[np.int64], folder
         place = number[chunk[column]]
         order = np.argsort(place, kind="stable")
         places, starts = np.unique(place[order], return_index=True)
-        rows = np.ascontiguousarray(chunk[:, order].T)
+        rows = np.ascontiguousarray(chunk.T)[order]  # whole rows: each is in one place of the memory
         for at, begin, end in zip(places.tolist(), starts, np.r_[starts[1:], len(order)], strict=True):
             if at not in files:
                 files[at] = (folder / f"range-{at}").open("w+b")
@@ -120,7 +120,12 @@ def _sorted(rows: Rows, keys: Sequence[int]) -> Rows:
     packed = np.zeros(rows.shape[1], dtype=np.int64)
     for key, least, width in zip(keys, low, bits, strict=True):
         packed = (packed << width) | (rows[key].astype(np.int64) - least)
-    return rows[:, np.argsort(packed, kind="stable")]
+    return _taken(rows, np.argsort(packed, kind="stable"))
+
+
+def _taken(rows: Rows, order: NDArray[np.int64]) -> Rows:
+    """Return the rows in another order; those read from a file lie row by row, and are moved as they lie."""
+    return rows.T[order].T if rows.T.flags.c_contiguous else rows[:, order]
 
 
 def first_of_equal(rows: Rows, keys: Sequence[int]) -> NDArray[np.bool_]:

@@ -20,6 +20,7 @@ def test_hop_degree_and_edges_equal_brute_force(triples, nodes):
         assert list(zip(hop.source_index.tolist(), hop.neighbour.tolist(), hop.triple.tolist(), strict=False)) == expected
         assert adjacency.degree(nodes, relation).tolist() == [sum((h, r) == (node, relation) for h, r, _ in rows) for node in nodes]
     edges = adjacency.edges(nodes)
+    assert adjacency.triples_of(nodes).tolist() == edges.triple.tolist()
     expected = [(place, r, t) for place, node in enumerate(nodes) for h, r, t in rows if h == node]
     assert list(zip(edges.source_index.tolist(), edges.relation.tolist(), edges.neighbour.tolist(), strict=False)) == expected
     counts = adjacency.relations_of(nodes)

@@ -18,7 +18,7 @@ def test_ids_are_dense_in_order_of_appearance_and_never_change(chunks, every, kn
     for number, chunk in enumerate(chunks):
         waiting.append(vocabulary.stage(pa.array(chunk, pa.string())))
         if number % every == 0 or number == len(chunks) - 1:
-            mappings = vocabulary.settle()
+            mappings = vocabulary.settle(vocabulary.staged())
             final += [mapping[codes].tolist() for mapping, codes in zip(mappings, waiting, strict=True)]
             waiting = []
     order = list(dict.fromkeys([*known, *(text for chunk in chunks for text in chunk if text is not None)]))

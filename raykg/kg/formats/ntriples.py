@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from raykg.kg.rdf import Statements
 
 EXTENSIONS = (".nt", ".ntriples")
-_BLOCK = 1 << 22  # bytes: about 30,000 statements, which take a few tens of MB as Python objects
+_PARSED = 30_000  # lines that a parser reads at once: a few tens of MB as Python objects
 
 
 @config
@@ -51,7 +51,7 @@ class Ntriples:
         if "head" not in layout.required:
             raise KgError(f"{source.path}: a table of names is expected; N-Triples go with the other sources, their labels are read there")
         with source.open() as file:
-            for block in line_blocks(file, _BLOCK):
+            for block in line_blocks(file):
                 yield self._read(block, source)
 
     def _read(self, block: Block, source: SourceFile) -> Piece:
@@ -90,11 +90,13 @@ def _content_lines(block: Block) -> tuple[NDArray[np.int64], NDArray[np.int64], 
     data = np.frombuffer(block.data, dtype=np.uint8)
     starts = np.r_[0, np.flatnonzero(data == 10) + 1]
     starts = starts[starts < len(data)]
-    visible = np.flatnonzero(~np.isin(data, (9, 10, 13, 32)))
-    first = np.searchsorted(visible, starts)
-    found = visible[np.minimum(first, len(visible) - 1)] if len(visible) else starts
     ends = np.append(starts[1:], len(data))
-    held = (first < len(visible)) & (found < ends) & (data[found] != ord("#"))
+    first = data[starts]
+    blank = np.isin(first, (9, 10, 13, 32))
+    held = ~blank & (first != ord("#"))
+    for line in np.flatnonzero(blank).tolist():  # few: an indented line, an empty one
+        text = block.data[starts[line] : ends[line]].lstrip(b" \t\r\n")
+        held[line] = bool(text) and not text.startswith(b"#")
     return np.flatnonzero(held), starts[held], ends[held]
 
 
@@ -104,7 +106,7 @@ def _parse(lines: Sequence[bytes], statements: Statements) -> tuple[list[int], l
 
     taken: list[int] = []
     bad: list[tuple[int, bytes, str]] = []
-    parts = [(0, len(lines))]
+    parts = [(low, min(low + _PARSED, len(lines))) for low in reversed(range(0, len(lines), _PARSED))]
     while parts:
         begin, end = parts.pop()
         if begin == end:

@@ -106,6 +106,11 @@ class OverlayAdjacency(Adjacency):
         order = np.lexsort((triple, neighbour, relation, source))
         return Edges(source[order], relation[order], neighbour[order], triple[order])
 
+    def triples_of(self, nodes: ArrayLike) -> IntArray:
+        """Return the triple ids of all edges of `nodes` in the order of `edges`, without reading what else they are; `[edges]`."""
+        wanted = self._checked(nodes)
+        return self._base.triples_of(wanted) if self._is_as_before(wanted) else self.edges(wanted).triple
+
     def degree(self, nodes: ArrayLike, relation: int | None = None) -> IntArray:
         """Return the number of edges of each node, of one relation or of all, without reading the neighbours; `[nodes]`."""
         wanted = self._checked(nodes)
@@ -122,8 +127,7 @@ class OverlayAdjacency(Adjacency):
     def relations_of(self, nodes: ArrayLike) -> RelationCounts:
         """Return the distinct relations of each node and their number of edges, grouped by node, sorted by relation."""
         wanted = self._checked(nodes)
-        touched = self._touches(self._added, wanted, None) or self._touches(self._retracted, wanted, None)
-        if not touched and bool((wanted < self._base_nodes).all()):
+        if self._is_as_before(wanted):
             return self._base.relations_of(wanted)
         found = self.edges(wanted)
         source, relation = found.source_index, found.relation
@@ -166,6 +170,11 @@ class OverlayAdjacency(Adjacency):
             bad = wanted[(wanted >= self._nodes) | (wanted < 0)]
             raise IndexError(f"node {int(bad[0])}: the view has nodes 0 to {self._nodes - 1}")
         return wanted
+
+    def _is_as_before(self, nodes: Ids) -> bool:
+        """Tell whether the version has all of the nodes, and the edits none of their edges."""
+        touched = self._touches(self._added, nodes, None) or self._touches(self._retracted, nodes, None)
+        return not touched and bool((nodes < self._base_nodes).all())
 
     def _touches(self, edges: DeltaEdges, nodes: Ids, relation: int | None) -> bool:
         if not len(edges):

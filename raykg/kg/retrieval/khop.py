@@ -10,14 +10,13 @@ through, unless the question names them: behind them lies the whole graph, and n
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
 from raykg.config.schema import PositiveInt, config
-from raykg.kg.adjacency import IntArray, expand_ranges
+from raykg.kg.adjacency import IntArray
 from raykg.kg.retrieval import DEFAULT_BUDGET, Clock, RetrievalBudget, Subgraph, checked_nodes
 
 if TYPE_CHECKING:
@@ -57,54 +56,36 @@ class KHop:
         for hop in range(self.config.hops):
             if hop and clock.over():
                 cut = "seconds"
-            if cut:
-                break
-            edges = _Edges(graph.forward.ranges(frontier), graph.backward.ranges(frontier))
+            degree = graph.forward.degree(frontier) + graph.backward.degree(frontier)
             if hop:
-                edges = edges.keep(edges.degree <= self.config.hub_degree)
-            if not len(edges.degree):
+                walked = degree <= self.config.hub_degree
+                frontier, degree = frontier[walked], degree[walked]
+            if cut or not len(frontier):
                 break
             # Whole nodes are cut off, so that what is read stays inside the budget; at least one node is read in part.
             room = budget.visited - visited
-            fits = int(np.searchsorted(np.cumsum(edges.degree), room, side="right"))
-            if fits < len(edges.degree):
-                edges, cut = edges.keep(slice(max(fits, 1))), "visited"
-            ahead, behind = edges.places(room)
-            visited += len(ahead) + len(behind)
-            hops.append(_new(np.concatenate([graph.forward.triples_at(ahead), graph.backward.triples_at(behind)]), found))
-            if hop + 1 < self.config.hops and not cut:  # the last hop's ends are nobody's beginning: most of the work, saved
-                found = np.sort(np.concatenate([found, hops[-1]]))
-                ends = np.concatenate([graph.forward.neighbours[ahead], graph.backward.neighbours[behind]])
-                frontier = np.setdiff1d(ends, reached).astype(np.int64)
+            fits = int(np.searchsorted(np.cumsum(degree), room, side="right"))
+            if fits < len(frontier):
+                frontier, cut = frontier[: max(fits, 1)], "visited"
+            last = bool(cut) or hop + 1 == self.config.hops
+            if last:  # where most edges are; nobody asks what they lead to
+                around = [graph.forward.triples_of(frontier), graph.backward.triples_of(frontier)]
+                triples = np.concatenate(around)[:room]
+            else:
+                ahead, behind = graph.forward.edges(frontier), graph.backward.edges(frontier)
+                triples = np.concatenate([ahead.triple, behind.triple])
+                frontier = np.setdiff1d(np.concatenate([ahead.neighbour, behind.neighbour]), reached).astype(np.int64)
                 reached = np.union1d(reached, frontier)
+            visited += len(triples)
+            hops.append(_new(triples, found))
+            if not last:
+                found = np.sort(np.concatenate([found, hops[-1]]))
         # Nearest first, each hop by id: the order of `best`, without sorting once more.
-        triples = np.concatenate([found[:0], *hops])
+        every = np.concatenate([found[:0], *hops])
         scores = np.repeat(1.0 / np.arange(1, len(hops) + 1), [len(new) for new in hops])
-        if len(triples) > budget.returned:
+        if len(every) > budget.returned:
             cut = cut or "returned"
-        return Subgraph(triples[: budget.returned], scores[: budget.returned], visited, cut)
-
-
-@dataclass(frozen=True, slots=True)
-class _Edges:
-    """Where the edges of some nodes begin and end in both directions' arrays; none of them is read."""
-
-    ahead: tuple[IntArray, IntArray]
-    behind: tuple[IntArray, IntArray]
-
-    @property
-    def degree(self) -> IntArray:
-        """Number of edges of each node, `[nodes]`."""
-        return self.ahead[1] - self.ahead[0] + self.behind[1] - self.behind[0]
-
-    def keep(self, chosen: NDArray[np.bool_] | slice) -> _Edges:
-        """Return the edges of some of the nodes."""
-        return _Edges((self.ahead[0][chosen], self.ahead[1][chosen]), (self.behind[0][chosen], self.behind[1][chosen]))
-
-    def places(self, limit: int) -> tuple[IntArray, IntArray]:
-        """Return the places of the first `limit` edges, forward ones first."""
-        ahead = expand_ranges(*self.ahead)[1][:limit]
-        return ahead, expand_ranges(*self.behind)[1][: limit - len(ahead)]
+        return Subgraph(every[: budget.returned], scores[: budget.returned], visited, cut)
 
 
 def _new(triples: IntArray, found: NDArray[np.int64]) -> NDArray[np.int64]:

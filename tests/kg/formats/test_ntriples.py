@@ -1,5 +1,8 @@
+from functools import partial
+
 import pytest
 
+from raykg.kg.files import line_blocks
 from raykg.kg.importing import import_graph
 from tests.kg.imports import run, texts
 
@@ -21,9 +24,11 @@ _:b <http://e/note> "hi\\nthere"@de . # more
 """
 
 
-@pytest.mark.parametrize("block", [60, 1 << 22])
-def test_ntriples_names_literals_and_the_places_of_bad_lines(tmp_path, monkeypatch, block):
-    monkeypatch.setattr("raykg.kg.formats.ntriples._BLOCK", block)
+@pytest.mark.parametrize("block", [60, 1 << 24])
+@pytest.mark.parametrize("parsed", [1, 3, 30_000])
+def test_ntriples_names_literals_and_the_places_of_bad_lines(tmp_path, monkeypatch, block, parsed):
+    monkeypatch.setattr("raykg.kg.formats.ntriples.line_blocks", partial(line_blocks, size=block))
+    monkeypatch.setattr("raykg.kg.formats.ntriples._PARSED", parsed)
     graph, summary, letters = run(tmp_path, "a.nt", NT, max_bad_rows=4)
     assert texts(graph) == {
         ("http://e/Alien", "http://e/birthPlace", "http://e/b", None),

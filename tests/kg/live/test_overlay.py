@@ -65,6 +65,7 @@ def test_a_view_answers_what_a_graph_from_scratch_answers(tmp_path, block):
             for _ in range(6):
                 nodes = rng.choices(range(graph.num_entities), k=rng.randint(0, 6))
                 assert named(view, ours.edges(nodes)) == named(graph, theirs.edges(nodes))
+                assert ours.triples_of(nodes).tolist() == ours.edges(nodes).triple.tolist()
                 assert ours.degree(nodes).tolist() == theirs.degree(nodes).tolist()
                 assert [column.tolist() for column in ours.relations_of(nodes)] == [
                     column.tolist() for column in theirs.relations_of(nodes)
