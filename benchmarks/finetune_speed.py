@@ -18,7 +18,9 @@ import os
 import subprocess
 import sys
 import tempfile
+import threading
 import time
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -127,13 +129,46 @@ def with_ray(job: Job, turn: int) -> tuple[int, float]:
     from raykg.train.run_folder import read_metrics
 
     job.recipe.setup_machine()  # what ran without Ray has ended it
+    watched = threading.Thread(target=_watch, args=(job.recipe.folder / "metrics.jsonl", ended := threading.Event()))
+    watched.start()
     job.recipe.advance((turn + 1) / TURNS)
+    ended.set()
+    watched.join()
     records = read_metrics(job.recipe.folder / "metrics.jsonl")
     started = max(place for place, record in enumerate(records) if record["kind"] == "start")
     steps = [record for record in records[started:] if record["kind"] == "step"]
     waits = sum(record["data_wait"] for record in steps[1:]) / (len(steps) - 1)
     print(f"waiting for data: {100 * waits:.2f} % of the time", flush=True)
     return sum(record["rows"] for record in steps[1:]), steps[-1]["time"] - steps[0]["time"]
+
+
+def _watch(metrics: Path, ended: threading.Event) -> None:
+    """Print what Ray's own processes used of the machine while a training made its steps, which its unrest does not touch."""
+    import psutil
+
+    from raykg.train.run_folder import read_metrics
+
+    def used() -> dict[int, float]:
+        """Return the CPU seconds so far of each of Ray's processes but the training worker."""
+        found = {}
+        for process in psutil.Process().children(recursive=True):
+            with suppress(psutil.Error):
+                if "RayTrainWorker" not in " ".join(process.cmdline()):
+                    times = process.cpu_times()
+                    found[process.pid] = times.user + times.system
+        return found
+
+    before = len(read_metrics(metrics))
+    while not ended.wait(0.2) and sum(record["kind"] == "step" for record in read_metrics(metrics)[before:]) < 2:
+        pass
+    began, first = time.monotonic(), used()
+    seen, last = began, first
+    while not ended.wait(0.5):  # it ends some seconds after the last step, for which the model is written
+        records = read_metrics(metrics)
+        if records[-1]["kind"] == "step":
+            seen, last = time.monotonic(), used()
+    took = sum(seconds - first.get(pid, 0.0) for pid, seconds in last.items())
+    print(f"Ray's other processes: {100 * took / (seen - began) / (os.cpu_count() or 1):.1f} % of the machine", flush=True)
 
 
 def without_ray(job: Job, turn: int, steps: int) -> tuple[int, float]:

@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from raykg.answer.constrained_grammar import PlanGrammar
     from raykg.answer.constrained_vocabulary import Vocabulary
 
-_PREFIXES = 64 << 20  # bytes of what the prompts of one call share
+PREFIXES = 64 << 20  # bytes of what the prompts of one call share
 _GRAMMARS = 64  # whose steps are remembered
 _STEPS = 2_000_000  # remembered in all; each takes about 100 bytes
 
@@ -151,7 +151,7 @@ class Generator:
 
     def run(self, lines: Sequence[Line]) -> None:
         """Write lines to their ends, the longest prompts first, so that prompts of like length are read together."""
-        decoder = Decoder(self.model, self.batch, Prefixes(_PREFIXES), pad=self._pad)
+        decoder = Decoder(self.model, self.batch, Prefixes(PREFIXES), pad=self._pad)
         decoder.add(sorted(lines, key=lambda line: -len(line.prompt)))
         with answering(self.model):
             while decoder.busy:

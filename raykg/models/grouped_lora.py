@@ -21,6 +21,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from raykg.models.adapters import AdaptedModel, LowRank
 from raykg.models.answer_logits import IGNORE, head_at
 from raykg.models.lora import LoraConfig, LoraError, peft_settings, save_adapter
 from raykg.models.packed_rows import told_apart
@@ -28,6 +29,8 @@ from raykg.models.packed_rows import told_apart
 if TYPE_CHECKING:
     import torch
     from torch import Tensor, nn
+
+_NOBODY = ""  # no trial's name: the layers give what the base gives
 
 
 class GroupedLora:
@@ -59,6 +62,7 @@ class GroupedLora:
                 else:
                     self.model.add_adapter(name, settings[name])
         self._streams: dict[str, Tensor | None] = dict.fromkeys(adapters)  # states of the trials' own generators
+        self._mixed: AdaptedModel | None = None
         self._lengths: dict[str, int] = {}  # of the trials' sequences in the batch, in their order; -1: one trial, whatever the batch
         for layer in self._layers():
             layer.forward = partial(self._through, layer)
@@ -125,6 +129,35 @@ class GroupedLora:
         finally:
             self._lengths = before
             self._train_all()
+
+    @contextmanager
+    def mixed(self) -> Iterator[AdaptedModel]:
+        """Give the model with all trials' adapters, in evaluation mode: `adapter_names` says whose each row of a batch is."""
+        if self._mixed is None:
+            self._mixed = AdaptedModel(self.model.base_model.model)
+        names, before = list(self._streams), self._lengths
+        for name in names:
+            self._mixed.add(name, self._low_rank(name))
+        self._lengths = {_NOBODY: -1}
+        self.model.eval()
+        try:
+            yield self._mixed
+        finally:
+            for name in names:
+                self._mixed.remove(name)
+            self._lengths = before
+            self._train_all()
+
+    def _low_rank(self, name: str) -> LowRank:
+        """Return a trial's adapter by the names of the base's own layers."""
+        from peft.tuners.lora import LoraLayer
+
+        found = {}
+        for path, layer in self.model.base_model.model.named_modules():
+            if isinstance(layer, LoraLayer) and name in layer.lora_A:
+                weights: list[Any] = [half[name].weight for half in (layer.lora_A, layer.lora_B)]
+                found[f"{path}.base_layer"] = weights[0].detach(), weights[1].detach() * layer.scaling[name]
+        return LowRank(found)
 
     def save(self, name: str, folder: Path, base: str | None = None) -> None:
         """Write a trial's adapter as plain PEFT writes it."""

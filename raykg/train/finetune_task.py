@@ -39,6 +39,7 @@ from raykg.train.ranks import Ranks
 from raykg.train.task import Loss, Step
 
 if TYPE_CHECKING:
+    from raykg.answer.generation import Generator
     from raykg.answer.strategies import Strategy
 
 _log = logging.getLogger(__name__)
@@ -76,8 +77,9 @@ class FinetuneTask:
         self._inputs = inputs
         self._ranks = ranks
         fetch(Path(inputs.tokenizer))
-        self._tokenizer = load_tokenizer(Path(inputs.tokenizer))
-        self._strategy: Strategy | None = None
+        self.tokenizer = load_tokenizer(Path(inputs.tokenizer))
+        self._own: Generator | None = None
+        self._strategies: dict[Generator, Strategy] = {}
 
     def model(self) -> nn.Module:
         """Load the base and attach the adapter, the same on every worker."""
@@ -124,7 +126,7 @@ class FinetuneTask:
 
     def filler(self) -> Mapping[str, Any]:
         """Return a batch of two tokens that learns nothing."""
-        return filler(self._tokenizer.eos_token_id)
+        return filler(self.tokenizer.eos_token_id)
 
     def loss(self, model: nn.Module, batch: Mapping[str, Any]) -> Loss:
         """Sum the losses of the answer tokens."""
@@ -137,10 +139,23 @@ class FinetuneTask:
 
     def evaluate(self, model: nn.Module, step: int) -> Mapping[str, tuple[float, float]]:
         """Answer this worker's share of the held-out rows."""
+        if self._own is None:
+            from raykg.answer.generation import Generator
+
+            self._own = Generator(model, self.tokenizer, self.answering_batch)
+        return self.measure(self._own)
+
+    @property
+    def answering_batch(self) -> int:
+        """Most texts that are written together."""
+        return self._cfg.evaluation.batch
+
+    def measure(self, generator: Generator) -> Mapping[str, tuple[float, float]]:
+        """Answer this worker's share of the held-out rows with a generator of the trained model."""
         rows = self._held_out()
         if not rows.num_rows:
             return dict.fromkeys(_WATCHED, (0.0, 0.0))
-        strategy, topics = self._answering(model)
+        strategy, topics = self._answering(generator)
         table = evaluate(strategy, rows, topics, chunk=self._cfg.evaluation.batch).table
         return {name: (float(pc.sum(table[name]).as_py() or 0.0), float(pc.count(table[name]).as_py())) for name in _WATCHED}
 
@@ -163,17 +178,15 @@ class FinetuneTask:
         table = QuestionSet.open(self._inputs.validation).to_table()
         return sample(table, self._cfg.train.evaluate_rows, self._cfg.run.seed).slice(self._ranks.rank)[:: self._ranks.world]
 
-    def _answering(self, model: nn.Module) -> tuple[Strategy, Topics]:
-        from raykg.answer.generation import Generator
+    def _answering(self, generator: Generator) -> tuple[Strategy, Topics]:
         from raykg.answer.strategies import make_strategy
         from raykg.kg.linking import Linker
 
         way, topics = watched_strategy(self._cfg)
-        if self._strategy is None:
+        if generator not in self._strategies:
             graph = self._inputs.graph()
-            generator = Generator(model, self._tokenizer, self._cfg.evaluation.batch)
-            self._strategy = make_strategy(way, graph, Linker(graph), generator)
-        return self._strategy, topics
+            self._strategies[generator] = make_strategy(way, graph, Linker(graph), generator)
+        return self._strategies[generator], topics
 
 
 def _refuse_mixed_rows(base: nn.Module, cfg: FinetuneConfig) -> None:

@@ -76,7 +76,23 @@ class Computed:
     parts: Mapping[str, tuple[float, float]] = field(default_factory=dict)
 
 
-Work = Generator[Wanted, Computed, dict[str, float]]
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """An evaluation that a loop waits for."""
+
+    step: int
+
+
+@dataclass(frozen=True, slots=True)
+class Measured:
+    """What was asked for: of each measure the sum and the number of its rows, this worker's share of them; and the seconds it took."""
+
+    sums: Mapping[str, tuple[float, float]]
+    seconds: float
+
+
+Work = Generator[Wanted | Asked, Any, dict[str, float]]
+"""What a loop waits for, one after the other: `Wanted`, which `Computed` answers, and `Asked`, which `Measured` does."""
 
 
 class Loop:
@@ -132,9 +148,9 @@ class Loop:
         """Train from step `start` to the plan's end, or to where it is to stop, and return the last evaluation."""
         work = self.work(start)
         try:
-            wanted = next(work)
+            asked = next(work)
             while True:
-                wanted = work.send(self._compute(wanted))
+                asked = work.send(self._compute(asked) if isinstance(asked, Wanted) else self.measure(asked))
         except StopIteration as ended:
             metrics: dict[str, float] = ended.value
             return metrics
@@ -142,7 +158,7 @@ class Loop:
             work.close()
 
     def work(self, start: int) -> Work:
-        """Do as `run`, asking for each loss: whoever sends what was wanted back has sent its gradient backward."""
+        """Do as `run`, asking for each loss, whose gradient has been sent backward when it comes, and for each evaluation."""
         settings, steps = self._plan.settings, min(self._plan.until or self._plan.steps, self._plan.steps)
         metrics: dict[str, float] = {}
         counts: Counter[str] = Counter()  # since the last record, as are
@@ -161,7 +177,7 @@ class Loop:
             due = bool(settings.evaluate_every) and number % settings.evaluate_every == 0
             if last or due or save or number % settings.log_every == 0:  # before each save: a resumed run counts on from there
                 self._report(record | self._added(number, counts, left_out))
-            metrics = self._evaluate(number) if settings.evaluate_rows and (due or last) else {}
+            metrics = (yield from self._evaluate(number)) if settings.evaluate_rows and (due or last) else {}
             if last or save or (metrics and self._improved(metrics)):
                 self._save(number, metrics)
                 self._rescued |= self._rescue
@@ -228,16 +244,20 @@ class Loop:
         self._tally.add(added["rows"], added["left_out"])
         return added
 
-    def _evaluate(self, number: int) -> dict[str, float]:
-        """Measure the held-out slice with every worker's share; the same numbers come back on every worker."""
+    def measure(self, asked: Asked) -> Measured:
+        """Measure this worker's share of the held-out slice."""
         began = time.perf_counter()
         with self._engine.whole() as model, torch.no_grad():
-            measured = self._task.evaluate(model, number)
-        names = list(measured)
-        sums = self._ranks.sum([x for name in names for x in measured[name]])
+            return Measured(self._task.evaluate(model, asked.step), time.perf_counter() - began)
+
+    def _evaluate(self, number: int) -> Generator[Asked, Measured, dict[str, float]]:
+        """Let the held-out slice be measured; the same numbers come back on every worker."""
+        measured = yield Asked(number)
+        names = list(measured.sums)
+        sums = self._ranks.sum([x for name in names for x in measured.sums[name]])
         metrics = {name: float(sums[2 * i] / sums[2 * i + 1]) for i, name in enumerate(names) if sums[2 * i + 1]}
-        seconds = time.perf_counter() - began
-        self._report({"kind": "evaluation", "step": number, "steps": self._plan.steps, **metrics, "evaluation_seconds": seconds})
+        took = {"evaluation_seconds": measured.seconds}
+        self._report({"kind": "evaluation", "step": number, "steps": self._plan.steps, **metrics, **took})
         return metrics
 
     def _improved(self, metrics: Mapping[str, float]) -> bool:

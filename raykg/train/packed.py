@@ -4,14 +4,15 @@
 
 Every trial has its own loop: batches, schedule, clipping, AdamW, evaluations, checkpoints, `metrics.jsonl`. The loops ask for losses; those
 that wait are computed in as few passes of the base as its machine likes (`raykg.models.grouped_lora`), forward and backward, and each
-loop goes on with its own.
+loop goes on with its own. Evaluations wait for each other, and are made at a time.
 Trials need not be at the same step, nor have as many micro-batches, and one that ends leaves the others alone. The checkpoints are those
 of the `torch` engine, so that a trial may go on alone where it was packed, and the other way round.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import islice, tee
@@ -26,13 +27,17 @@ from raykg.models.grouped_lora import GroupedLora
 from raykg.models.lora import LoraConfig
 from raykg.train.engines import Optimiser, Precision
 from raykg.train.engines.torch import Config, TorchEngine
-from raykg.train.loop import Computed, Loop, Plan, Wanted, Work
+from raykg.train.loop import Asked, Computed, Loop, Measured, Plan, Wanted, Work
 from raykg.train.meters import MetricsFile, Record
 from raykg.train.ranks import Ranks
 from raykg.train.task import Step, Task
 
 _GPU_TOKENS = 32_768
 """Of a pass. On CPUs each trial has its own: their products are no faster for more tokens, and what is kept of 4,000 leaves the caches."""
+
+
+Measuring = Callable[[Mapping[str, Any], GroupedLora], Mapping[str, Mapping[str, tuple[float, float]]]]
+"""Takes the tasks of some trials and the model of all; returns what each task's `evaluate` would."""
 
 
 class PackedTask(Task, Protocol):
@@ -70,6 +75,7 @@ def train_packed(
     base: Any,  # noqa: ANN401 - a PreTrainedModel
     ranks: Ranks,
     precision: Precision = "float32",
+    measuring: Measuring | None = None,
 ) -> dict[str, dict[str, float]]:
     """Train all trials to the ends of their plans, from their newest checkpoints, and return each one's last evaluation.
 
@@ -78,6 +84,7 @@ def train_packed(
         base: on the CPU; moved to the workers' device.
         ranks: the group of workers.
         precision: of the products; the adapters stay float32.
+        measuring: evaluates several trials at a time; None: one after the other. Their tasks are what it takes.
 
     Raises:
         NonFiniteLoss, CheckpointError, TrainError: as a loop alone.
@@ -91,20 +98,25 @@ def train_packed(
     try:
         for one in running.values():
             one.begin(ended)
-        while waiting := {name: one for name, one in running.items() if one.wanted is not None}:
-            with torch.autocast(ranks.device.type, torch.bfloat16, enabled=precision == "bfloat16"):
-                found = _together(waiting, grouped, ranks)
-            for name, one in waiting.items():
-                one.go_on(Computed(found[name]), ended)
+        while waiting := {name: one.asked for name, one in running.items() if one.asked is not None}:
+            wanted = {name: asked for name, asked in waiting.items() if isinstance(asked, Wanted)}
+            answers: dict[str, Computed | Measured]
+            if wanted:  # evaluations wait until nobody can learn any more: then most trials want theirs
+                with torch.autocast(ranks.device.type, torch.bfloat16, enabled=precision == "bfloat16"):
+                    answers = {name: Computed(total) for name, total in _together(wanted, grouped, ranks).items()}
+            else:
+                asked = {name: one for name, one in waiting.items() if isinstance(one, Asked)}
+                answers = {**_measured(asked, {name: running[name] for name in asked}, grouped, measuring)}
+            for name, answer in answers.items():
+                running[name].go_on(answer, ended)
     finally:
         for one in running.values():
             one.close()
     return ended
 
 
-def _together(waiting: Mapping[str, _Running], grouped: GroupedLora, ranks: Ranks) -> dict[str, float]:
+def _together(wanted: Mapping[str, Wanted], grouped: GroupedLora, ranks: Ranks) -> dict[str, float]:
     """Compute what the loops wait for, in passes over the base, forward and backward, and return each one's sum."""
-    wanted = {name: one.wanted for name, one in waiting.items() if one.wanted is not None}
     tensors = {name: to_tensors(each.batch, ranks.device) for name, each in wanted.items()}
     sums: dict[str, float] = {}
     most = _GPU_TOKENS if ranks.device.type == "cuda" else 1
@@ -115,6 +127,18 @@ def _together(waiting: Mapping[str, _Running], grouped: GroupedLora, ranks: Rank
             total.backward()  # type: ignore[no-untyped-call]
         sums |= {name: sum_.item() for name, (sum_, _) in found.items()}
     return sums
+
+
+def _measured(
+    asked: Mapping[str, Asked], running: Mapping[str, _Running], grouped: GroupedLora, measuring: Measuring | None
+) -> dict[str, Measured]:
+    """Evaluate what the loops wait for; of what was measured together each trial's seconds are its share."""
+    if measuring is None or len(asked) == 1:
+        return {name: one.measure(asked[name]) for name, one in running.items()}
+    began = time.perf_counter()
+    found = measuring({name: one.task for name, one in running.items()}, grouped)
+    seconds = (time.perf_counter() - began) / len(found)
+    return {name: Measured(sums, seconds) for name, sums in found.items()}
 
 
 def passes(tokens: Mapping[str, int], most: int) -> list[list[str]]:
@@ -144,19 +168,24 @@ class _Running:
         self._loop = Loop(_Sharing(trial, shelf), engine, ranks, trial.plan, self._report)
         self.start = self._loop.resume()
         self._work: Work | None = None
-        self.wanted: Wanted | None = None
+        self.asked: Wanted | Asked | None = None
+        self.task = trial.task
 
     def begin(self, ended: dict[str, dict[str, float]]) -> None:
-        """Start the loop, up to the first loss that it wants."""
+        """Start the loop, up to the first thing that it asks for."""
         if self._ranks.first:
             self._metrics = MetricsFile(self._trial.folder, self.start, tensorboard=False)
         self._report({"kind": "start", "step": self.start, "steps": self._trial.plan.steps, "workers": self._ranks.world})
         self._work = self._loop.work(self.start)
         self._take(lambda work: next(work), ended)
 
-    def go_on(self, computed: Computed, ended: dict[str, dict[str, float]]) -> None:
-        """Give the loop what it wanted, up to the next loss."""
-        self._take(lambda work: work.send(computed), ended)
+    def go_on(self, answer: Computed | Measured, ended: dict[str, dict[str, float]]) -> None:
+        """Give the loop what it asked for, up to the next thing."""
+        self._take(lambda work: work.send(answer), ended)
+
+    def measure(self, asked: Asked) -> Measured:
+        """Evaluate this trial alone."""
+        return self._loop.measure(asked)
 
     def close(self) -> None:
         """Close what is open."""
@@ -167,13 +196,13 @@ class _Running:
 
     def _take(self, move: Any, ended: dict[str, dict[str, float]]) -> None:  # noqa: ANN401 - a function of the loop's generator
         try:
-            self.wanted = move(self._work)
+            self.asked = move(self._work)
         except StopIteration as done:
-            self.wanted = None
+            self.asked = None
             ended[self._trial.name] = done.value
             self._grouped.remove(self._trial.name)
             return
-        if self.wanted is not None and self.wanted.first:  # the loop has just seeded torch for this step
+        if isinstance(self.asked, Wanted) and self.asked.first:  # the loop has just seeded torch for this step
             cuda = self._ranks.device.type == "cuda"
             self._grouped.seed(self._trial.name, torch.cuda.get_rng_state(self._ranks.device) if cuda else torch.get_rng_state())
 

@@ -72,6 +72,7 @@ def train_worker(arguments: Mapping[str, Any]) -> None:
     from raykg.train.finetune_task import FinetuneTask, Inputs, trained_precision
     from raykg.train.loop import Plan
     from raykg.train.packed import Packed, train_packed
+    from raykg.train.packed_answers import AnswersTogether
     from raykg.train.worker import optimiser_of, own_ranks
 
     cfgs = [from_dict(FinetuneConfig, each["config"]) for each in arguments["trials"]]
@@ -90,7 +91,7 @@ def train_worker(arguments: Mapping[str, Any]) -> None:
     if not (keeps_rows_apart(base) and keeps_rows_apart(base, sharing=True, longest=longest)):
         why = f"rows of up to {longest} tokens (targets.max_tokens) would see each other, or look further back than alone"
         raise TrainError(f"packed: {first.reference}: {why}: set packed=1")
-    train_packed(trials, base, ranks, trained_precision(cfgs[0], ranks))
+    train_packed(trials, base, ranks, trained_precision(cfgs[0], ranks), AnswersTogether())
 
 
 def _part(cfg: FinetuneConfig, section: str) -> object:

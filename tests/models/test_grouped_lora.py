@@ -152,3 +152,21 @@ def test_what_cannot_share_a_base_is_said(folder):
         grouped.losses({"x": padded})
     with pytest.raises(LoraError, match="runs by `losses`, or `alone`"):
         grouped.model(input_ids=torch.ones(1, 3, dtype=torch.long))
+
+
+def test_rows_of_all_trials_in_one_batch_are_what_each_gives_alone(folder):
+    grouped = GroupedLora(load_model(folder), TRIALS)
+    with torch.no_grad():
+        for name in TRIALS:
+            for key, value in grouped.parameters(name).items():
+                value.add_(torch.randn(value.shape, generator=torch.Generator().manual_seed(len(key) + len(name))) * 0.2)
+    rows = torch.arange(36).reshape(3, 12) * 7 % 250 + 3
+    names = ["low", "wide", "narrow"]
+    with torch.no_grad():
+        with grouped.mixed() as model:
+            found = model(input_ids=rows, adapter_names=names).logits
+        for row, name in enumerate(names):
+            with grouped.alone(name) as single:
+                torch.testing.assert_close(found[row : row + 1], single(input_ids=rows[row : row + 1]).logits, atol=1e-5, rtol=0)
+    assert grouped.model.training
+    assert grouped.losses({"wide": batch(1, 3)})["wide"][0].requires_grad, "and they go on learning"

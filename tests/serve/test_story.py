@@ -88,6 +88,7 @@ def wrong_in(record, graph, folder):
     return problems(record, open_version(record["kg"]["version"], graph.root.parent.parent, None, str(folder / "edits")))
 
 
+@pytest.mark.story
 def test_a_lost_fact_is_missed_proposed_accepted_proved_and_learnt(told, graph, fact):
     client, folder = told
     film, director = (graph.label(fact[side]) for side in ("film", "director"))

@@ -138,6 +138,26 @@ def test_legs_may_be_packed_or_not(tmp_path):
         assert [loss for _, loss in losses[1]] == pytest.approx([loss for _, loss in losses[0]], abs=1e-5), name
 
 
+def test_evaluations_wait_for_each_other_and_are_made_at_a_time(tmp_path):
+    """Trials that evaluate at different steps, and one that ends early; records as they are alone."""
+    ended = {name: alone(packed(tmp_path / "alone", name)) for name in TRIALS}
+    asked: list[list[str]] = []
+
+    def measuring(tasks, grouped):
+        asked.append(sorted(tasks))
+        found = {}
+        for name, task in tasks.items():
+            with grouped.alone(name) as model, torch.no_grad():
+                found[name] = task.evaluate(model, 0)
+        return found
+
+    trials = [packed(tmp_path / "packed", name) for name in TRIALS]
+    assert train_packed(trials, base(), Ranks(), measuring=measuring) == {name: pytest.approx(ended[name], abs=1e-5) for name in TRIALS}
+    assert asked == [sorted(TRIALS)], "the first one's halfway with the last ones of the others; its own last one alone"
+    for name in TRIALS:
+        same(tmp_path / "alone" / name, tmp_path / "packed" / name)
+
+
 def test_a_trial_that_is_done_stays_done(tmp_path):
     trials = [packed(tmp_path, name) for name in TRIALS]
     train_packed(trials, base(), Ranks())
