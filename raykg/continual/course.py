@@ -153,7 +153,8 @@ class CourseRun:
         seed = self.seed * 1021 + self.strategy.task
         plan = Plan(settings, steps, seed, self.cfg.engine.name, folder, self.identity | {"task": self.strategy.task})
         work.model().train()
-        train_task(work, self.cfg.engine, plan, folder / "log", self.ranks, tensorboard=False, leaving=Draining())
+        with Draining() as leaving:
+            train_task(work, self.cfg.engine, plan, folder / "log", self.ranks, tensorboard=False, leaving=leaving)
         self.model = self._fresh()  # plain weights, whatever the engine had made of the model
         mirror.fetch(saved := checkpoint.folder_of(folder, steps))
         load_weights(self.model, saved / "export" / WEIGHTS)

@@ -383,4 +383,5 @@ def train_worker(arguments: Mapping[str, Any]) -> None:
         identity=arguments["identity"],
         until=arguments.get("until"),
     )
-    train_task(task, cfg.engine, plan, folder, ranks, trained_precision(cfg, ranks), leaving=Draining())
+    with Draining() as leaving:
+        train_task(task, cfg.engine, plan, folder, ranks, trained_precision(cfg, ranks), leaving=leaving)

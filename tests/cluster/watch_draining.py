@@ -12,9 +12,9 @@ def watch() -> str:
 
     from raykg.train.draining import Draining
 
-    leaving = Draining()
-    while not leaving():
-        time.sleep(0.1)
+    with Draining() as leaving:
+        while not leaving():
+            time.sleep(0.1)
     return ray.get_runtime_context().get_node_id()
 
 
