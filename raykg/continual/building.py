@@ -86,7 +86,7 @@ def encoder_of_images(cfg: DualStreamConfig) -> Encoder | None:
     if cfg.image == "efficientnet_lite0":
         from raykg.models.encoders.efficientnet_lite0 import efficientnet_lite0
 
-        return efficientnet_lite0(cfg.wheel)
+        return efficientnet_lite0(cfg.wheel, cfg.pixels)
     from raykg.models.encoders.vision_transformer import vision_transformer
 
-    return vision_transformer(cfg.image, cfg.top, cfg.wheel)
+    return vision_transformer(cfg.image, cfg.top, cfg.wheel, cfg.pixels)

@@ -22,6 +22,9 @@ class DualStreamConfig:
     """Reference of a text encoder built like BERT; the paper's is hub:google-bert/bert-base-uncased."""
     image: Text | None = None
     """`efficientnet_lite0`, or a reference of a tower built like CLIP's or ViT, as hub:openai/clip-vit-base-patch32. None: texts alone."""
+    pixels: PositiveInt | None = None
+    """Height and width that pictures are brought to, a multiple of the encoder's patches; None: those that it was trained with. More of
+    them show smaller things, at the cost of more tokens."""
     crops: NonNegativeInt = 0
     """Things cut out of its picture that are shown beside it, a token each; at most, and those that a post names."""
     modality: Modality = "both"
@@ -52,6 +55,8 @@ class DualStreamConfig:
         """Refuse what cannot be put together."""
         if self.fusion in ("prefix", "cross") and self.image is None:
             raise ValueError(f"fusion ({self.fusion}) needs model.image: without pictures there is nothing to look at")
+        if self.pixels and self.image is None:
+            raise ValueError(f"pixels ({self.pixels}) need model.image: without it no picture is looked at")
         if self.crops and self.image is None:
             raise ValueError(f"crops ({self.crops}) need model.image: without pictures nothing is cut out of them")
         if self.modality != "both" and self.image is None:

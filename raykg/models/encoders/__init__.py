@@ -11,6 +11,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from raykg.models.errors import EncoderError
+
 if TYPE_CHECKING:
     from torch import nn
 
@@ -42,3 +44,20 @@ class Encoder:
     pixels: int = 0
     mean: tuple[float, float, float] = (0.5, 0.5, 0.5)
     deviation: tuple[float, float, float] = (0.5, 0.5, 0.5)
+
+
+def checked_pixels(reference: str, pixels: int | None, trained: int, patch: int) -> int:
+    """Return the height and width that an encoder's pictures have.
+
+    Args:
+        reference: of the encoder.
+        pixels: what is asked for; None: what it was trained with.
+        trained: what it was trained with.
+        patch: height and width of a picture's token.
+
+    Raises:
+        EncoderError: what is asked for is not a whole number of patches.
+    """
+    if pixels is not None and pixels % patch:
+        raise EncoderError(f"model.pixels ({pixels}): {reference} reads patches of {patch}, expected a multiple of it, such as {trained}")
+    return pixels or trained

