@@ -74,8 +74,8 @@ class _Lower(nn.Module):
     def __init__(self, model: Any, *, other_size: bool) -> None:  # noqa: ANN401
         super().__init__()
         self.model = model
-        self.more = {"interpolate_pos_encoding": True} if other_size else {}  # its positions are stretched over the other size
+        self.stretched = {"interpolate_pos_encoding": True} if other_size else {}  # its positions are stretched over the other size
 
     def forward(self, pixels: Tensor) -> Tensor:
-        states: Tensor = self.model(pixel_values=pixels, **self.more).last_hidden_state
+        states: Tensor = self.model(pixel_values=pixels, **self.stretched).last_hidden_state
         return states
