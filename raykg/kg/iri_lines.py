@@ -32,11 +32,11 @@ def iri_rows(data: bytes, starts: NDArray[np.int64], ends: NDArray[np.int64]) ->
     plain: NDArray[np.bool_] = pc.match_substring_regex(lines, _LINE).to_numpy(zero_copy_only=False)
     if not plain.any():
         return plain, pa.table({name: pa.array([], pa.string()) for name in _COLUMNS})
-    chosen = _joined(lines.filter(pa.array(plain)))
+    chosen = _joined(lines if plain.all() else lines.filter(pa.array(plain)))
     names = [*_COLUMNS, "dot"]
     table = pv.read_csv(
-        pa.py_buffer(chosen),
-        read_options=pv.ReadOptions(column_names=names, use_threads=False, block_size=len(chosen) + 1),
+        chosen,
+        read_options=pv.ReadOptions(column_names=names, use_threads=False, block_size=chosen.size + 1),
         parse_options=pv.ParseOptions(delimiter=" ", quote_char=False),
         convert_options=pv.ConvertOptions(column_types=dict.fromkeys(names, pa.binary()), include_columns=list(_COLUMNS)),
     )
@@ -44,14 +44,20 @@ def iri_rows(data: bytes, starts: NDArray[np.int64], ends: NDArray[np.int64]) ->
 
 
 def _texts(data: bytes, starts: NDArray[np.int64], ends: NDArray[np.int64]) -> pa.LargeBinaryArray:
-    """Return the lines as an array: every second one of the stretches that begin and end where lines do."""
+    """Return the lines as an array, without copying those that lie one behind another."""
+    if len(starts) and (starts[1:] == ends[:-1]).all():
+        bounds = pa.py_buffer(np.append(starts, ends[-1:]).astype(np.int64))
+        return pa.LargeBinaryArray.from_buffers(pa.large_binary(), len(starts), [None, bounds, pa.py_buffer(data)])
+    # Every second one of the stretches that begin and end where lines do.
     offsets = np.column_stack([starts, ends]).astype(np.int64).reshape(-1)
     count = max(len(offsets) - 1, 0)
     stretches = pa.LargeBinaryArray.from_buffers(pa.large_binary(), count, [None, pa.py_buffer(offsets), pa.py_buffer(data)])
     return stretches.take(pa.array(np.arange(0, count, 2)))
 
 
-def _joined(lines: pa.LargeBinaryArray) -> bytes:
+def _joined(lines: pa.LargeBinaryArray) -> pa.Buffer:
     """Return the lines one behind another; `lines` is a whole array, no slice of one."""
-    text: bytes = lines.buffers()[2].to_pybytes()
-    return text if text.endswith(b"\n") else text + b"\n"
+    _, bounds, text = lines.buffers()
+    begin, end = np.frombuffer(bounds, dtype=np.int64)[[0, len(lines)]].tolist()
+    text = text.slice(begin, end - begin)
+    return text if text[-1] == ord("\n") else pa.py_buffer(text.to_pybytes() + b"\n")

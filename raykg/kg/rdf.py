@@ -101,7 +101,7 @@ class Statements:
         What is collected stays as it is.
         """
         typed = pc.equal(rows["relation"], RDF_TYPE) if "type" in self._columns.values() else pa.repeat(False, rows.num_rows)
-        types, triples = rows.filter(typed), rows.filter(pc.invert(typed))
+        types, triples = (rows.filter(typed), rows.filter(pc.invert(typed))) if pc.any(typed).as_py() else (rows[:0], rows)
         columns = {name: keys_of_iris(triples[name]) for name in ("head", "relation", "tail")}
         table = pa.table(columns | {"datatype": pa.nulls(triples.num_rows, pa.string())})
         names = _named(keys_of_iris(types["head"]), type=keys_of_iris(types["tail"])) if types.num_rows else None

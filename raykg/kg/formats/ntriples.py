@@ -74,7 +74,7 @@ class Ntriples:
         places = np.concatenate([np.flatnonzero(plain)[kept], other[np.array(parsed, dtype=np.int64)[statements.places()]]])
         found = [table for table in (names, statements.name_table()) if table is not None]
         return Piece(
-            pa.concat_tables([triples, statements.rows()]),
+            pa.concat_tables([triples, statements.rows()]) if statements.count else triples,
             pa.concat_tables(found) if found else None,
             block.line + lines[places],
             block.offset + starts[places],
