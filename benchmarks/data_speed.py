@@ -12,9 +12,8 @@ with shuffled files, `map_batches`, `streaming_split` and `iter_torch_batches` w
 permutation of the whole set (in windows of 65,536 rows), the same for any number of workers, and it can be entered at any step; the peers'
 order is that of shuffled files and a buffer, another for other workers or timing, and Ray Data's cannot be entered in the middle.
 
-Triples. raykg has no stream of bare triples: what is measured is `Order` over a graph of ten million, in batches of 8,192, taken from its
-memory-mapped arrays in the process that trains, as ids and as words (`verbalise`); no Ray takes part. The peers read the same triples, as
-ids, from Parquet.
+Triples. raykg's `TripleStream` takes those of a graph of ten million, in batches of 8,192, from its memory-mapped arrays in the process
+that trains, as ids and as words (`verbalise`); no Ray takes part. The peers read the same triples, as ids, from Parquet.
 
 Every contender is a process of its own, with what it starts; Ray has 4 logical CPUs and a store of 1 GiB, its workers the niceness of
 everybody else. A short epoch that nobody measures comes first, for all alike: starting Ray and opening tokenizers is not counted. Then
@@ -377,17 +376,16 @@ def raykg_triples(told: Told, steps: int) -> Iterator[list[dict[str, Any]]]:
     import torch
 
     from raykg.data.order import Order
+    from raykg.data.triple_stream import TripleStream
     from raykg.data.verbalise import verbalise
     from raykg.kg.graph import KnowledgeGraph
 
-    graph, order = KnowledgeGraph.open(told.source, verify=False), Order(told.count, told.batch, told.seed)
-    for step in range(steps):
-        ids = order.row_ids(step)
+    graph = KnowledgeGraph.open(told.source, verify=False)
+    for step in TripleStream(graph=graph, order=Order(told.count, told.batch, told.seed), stop_step=steps):
         if told.how == "raykg-words":
-            yield [{"texts": verbalise(graph, ids, merge=False).texts}]
+            yield [{"texts": verbalise(graph, step.triple_ids, merge=False).texts}]
         else:
-            columns = [column[ids] for column in (graph.heads, graph.relation_ids, graph.tails)]
-            yield [{"triples": torch.from_numpy(np.stack(columns, axis=1).astype(np.int64))}]
+            yield [{"triples": torch.from_numpy(step.triples)}]
 
 
 if __name__ == "__main__":
