@@ -78,8 +78,7 @@ class KHop:
                 reached = np.union1d(reached, frontier)
             visited += len(triples)
             hops.append(_new(triples, found))
-            if not last:
-                found = np.sort(np.concatenate([found, hops[-1]]))
+            found = hops[-1]  # a node that is met now has no edge that was met before the last hop
         # Nearest first, each hop by id: the order of `best`, without sorting once more.
         every = np.concatenate([found[:0], *hops])
         scores = np.repeat(1.0 / np.arange(1, len(hops) + 1), [len(new) for new in hops])
@@ -89,7 +88,7 @@ class KHop:
 
 
 def _new(triples: IntArray, found: NDArray[np.int64]) -> NDArray[np.int64]:
-    """Return the distinct triples that are not among `found`, sorted; `found` is sorted and has each once."""
+    """Return the distinct triples that are not among `found`, both sorted; `found` has each once."""
     triples = np.sort(triples)
     keep = np.ones(len(triples), dtype=bool)
     keep[1:] = triples[1:] != triples[:-1]

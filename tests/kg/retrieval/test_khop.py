@@ -46,6 +46,8 @@ def test_hubs_are_reached_but_not_walked_through_unless_the_question_names_them(
     narrow = KHop(Config(hops=3, hub_degree=10)).retrieve(star, [film])
     assert len(narrow.triple_ids) == 2
     assert len(KHop(Config(hops=3)).retrieve(star, [film]).triple_ids) == 100
+    assert len(KHop(Config(hops=3, hub_degree=50)).retrieve(star, [film]).triple_ids) == 100, "no hub has more edges than that"
+    assert len(KHop(Config(hops=3, hub_degree=49)).retrieve(star, [film]).triple_ids) == 2
     assert len(KHop(Config(hops=1, hub_degree=10)).retrieve(star, [hub]).triple_ids) == 50
 
 
