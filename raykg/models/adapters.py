@@ -137,7 +137,7 @@ class AdaptedModel:
         return getattr(self.base, name)
 
     def add(self, name: str, adapter: LowRank) -> None:
-        """Put an adapter beside the others; all or nothing.
+        """Put an adapter beside the others, in the place of one of this name; all or nothing.
 
         Raises:
             LoraError: a layer is not in the base, or has another shape.
@@ -147,6 +147,7 @@ class AdaptedModel:
             sizes = _sizes(modules.get(layer))
             if sizes != (down.shape[1], up.shape[0]):
                 raise LoraError(f"adapter {name}: layer {layer} is {sizes or 'not'} in the base, expected {(down.shape[1], up.shape[0])}")
+        self.remove(name)
         for layer, (down, up) in adapter.layers.items():
             module = modules[layer]
             if layer not in self._updates:

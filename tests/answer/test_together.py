@@ -52,6 +52,20 @@ def test_a_step_of_all_is_one_pass_of_the_model(family):
     assert steps[1] < 12 * len(NAMES)
 
 
+def test_texts_are_written_when_every_job_wants_some_or_has_ended(family, monkeypatch):
+    model, tokenizer = opened(family)
+    together = Together(model, batch=32)
+    written = []
+    monkeypatch.setattr(together, "_write", lambda lines, write=together._write: (written.append(len(lines)), write(lines)))
+
+    def job(name, times):
+        for _ in range(times):
+            together.generator(name, tokenizer).generate(PROMPTS[:2], 4)
+
+    together.run({name: partial(job, name, times) for name, times in zip(NAMES, (3, 1, 2), strict=True)})
+    assert written[:3] == [6, 4, 2] and not any(written[3:])
+
+
 def test_beams_are_each_adapters_own(family):
     model, tokenizer = opened(family)
     together = Together(model, batch=8)

@@ -52,6 +52,24 @@ def test_pieces_spills_and_ranges_change_nothing(rows, size):
         )
 
 
+def test_what_goes_wrong_while_texts_are_settled_is_raised_though_more_are_settled_later(tmp_path, monkeypatch):
+    monkeypatch.setattr("raykg.kg.vocabulary._LEAST", 1)
+    rows = [(f"n{place}", "r", f"n{place + 1}") for place in range(40)]
+    settle = GraphBuilder._settle_files
+
+    def once(self, paths, staged):
+        if not paths[0].name.startswith("rows-0"):
+            return settle(self, paths, staged)
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(GraphBuilder, "_settle_files", once)
+    with GraphBuilder(tmp_path / "s") as builder, pytest.raises(OSError, match="No space left"):
+        for begin in range(0, len(rows), 2):
+            builder.add_triples(table(rows[begin : begin + 2]))
+        builder.finish()
+    assert not (tmp_path / "s" / "versions").exists() or not [*(tmp_path / "s" / "versions").iterdir()]
+
+
 def test_ids_stay_when_a_version_is_built_on_another(tmp_path):
     first = from_triples(
         tmp_path, [("b", "r", "a"), ("a", "year", "1999")], literals={"year": "integer"}, labels={"a": "Anna"}, aliases={"a": ["An"]}

@@ -65,6 +65,9 @@ def test_adapters_come_and_go_without_touching_the_others(family):
     torch.testing.assert_close(found[[0, 2]], expected[[0, 2]], atol=2e-4, rtol=1e-4)
     model.add("books", read_adapter(announced(family.folders["books"])))
     torch.testing.assert_close(logits(model, adapter_names=rows), expected, atol=2e-4, rtol=1e-4)
+    model.add("games", read_adapter(announced(family.folders["books"])))
+    found = logits(model, adapter_names=["books", "games", "games"])
+    torch.testing.assert_close(found, logits(model, adapter_names=["books"] * 3), atol=2e-4, rtol=1e-4)
     for name in rows:
         model.remove(name)
     assert torch.equal(logits(model), logits(family.base))

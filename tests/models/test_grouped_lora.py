@@ -162,11 +162,15 @@ def test_rows_of_all_trials_in_one_batch_are_what_each_gives_alone(folder):
                 value.add_(torch.randn(value.shape, generator=torch.Generator().manual_seed(len(key) + len(name))) * 0.2)
     rows = torch.arange(36).reshape(3, 12) * 7 % 250 + 3
     names = ["low", "wide", "narrow"]
-    with torch.no_grad():
-        with grouped.mixed() as model:
-            found = model(input_ids=rows, adapter_names=names).logits
-        for row, name in enumerate(names):
-            with grouped.alone(name) as single:
-                torch.testing.assert_close(found[row : row + 1], single(input_ids=rows[row : row + 1]).logits, atol=1e-5, rtol=0)
+    for _ in range(2):  # with other weights each time
+        with torch.no_grad():
+            with grouped.mixed() as model:
+                found = model(input_ids=rows, adapter_names=names).logits
+            assert not model.names
+            for row, name in enumerate(names):
+                with grouped.alone(name) as single:
+                    torch.testing.assert_close(found[row : row + 1], single(input_ids=rows[row : row + 1]).logits, atol=1e-5, rtol=0)
+                for value in grouped.parameters(name).values():
+                    value.mul_(-1.5)
     assert grouped.model.training
     assert grouped.losses({"wide": batch(1, 3)})["wide"][0].requires_grad, "and they go on learning"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -142,13 +143,17 @@ def test_evaluations_wait_for_each_other_and_are_made_at_a_time(tmp_path):
     """Trials that evaluate at different steps, and one that ends early; records as they are alone."""
     ended = {name: alone(packed(tmp_path / "alone", name)) for name in TRIALS}
     asked: list[list[str]] = []
+    spent: list[float] = []
 
     def measuring(tasks, grouped):
         asked.append(sorted(tasks))
+        began = time.perf_counter()
         found = {}
         for name, task in tasks.items():
             with grouped.alone(name) as model, torch.no_grad():
                 found[name] = task.evaluate(model, 0)
+        time.sleep(0.3)
+        spent.append(time.perf_counter() - began)
         return found
 
     trials = [packed(tmp_path / "packed", name) for name in TRIALS]
@@ -156,6 +161,9 @@ def test_evaluations_wait_for_each_other_and_are_made_at_a_time(tmp_path):
     assert asked == [sorted(TRIALS)], "the first one's halfway with the last ones of the others; its own last one alone"
     for name in TRIALS:
         same(tmp_path / "alone" / name, tmp_path / "packed" / name)
+    records = [[*read_metrics(tmp_path / "packed" / name / "metrics.jsonl")] for name in TRIALS]
+    shares = [next(record["evaluation_seconds"] for record in found if record.get("evaluation_seconds", 0) > 0.09) for found in records]
+    assert sum(shares) == pytest.approx(spent[0], abs=0.05), "what was spent once is counted once"
 
 
 def test_a_trial_that_is_done_stays_done(tmp_path):

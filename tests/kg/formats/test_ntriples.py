@@ -8,6 +8,7 @@ from tests.kg.imports import run, texts
 
 NT = """<http://e/Alien> <http://e/birthPlace> <http://e/b> .
 # comment
+ \t# an indented one
 
   <http://e/Alien> <http://www.w3.org/2000/01/rdf-schema#label> "Alien"@en .
 <http://e/Alien> <http://www.w3.org/2000/01/rdf-schema#label> "Das Alien"@de .
@@ -38,8 +39,8 @@ def test_ntriples_names_literals_and_the_places_of_bad_lines(tmp_path, monkeypat
     row = graph.entities.slice(graph.node("http://e/Alien"), 1).to_pylist()[0]
     assert (row["label"], row["aliases"], row["description"], row["type"]) == ("Alien", ["The Alien"], "a film", "http://e/Film")
     assert graph.relation_names == ["place of birth", "year", "note"]
-    assert sorted(letter["line"] for letter in letters) == [10, 12, 14, 15]
-    assert {letter["line"]: letter["byte_offset"] for letter in letters}[10] == NT.encode().index(b"oops")
+    assert sorted(letter["line"] for letter in letters) == [11, 13, 15, 16]
+    assert {letter["line"]: letter["byte_offset"] for letter in letters}[11] == NT.encode().index(b"oops")
     assert summary.names == 6 and summary.read == 13
 
 
