@@ -7,9 +7,13 @@ seeds: [0, 1, 2]
 
 from __future__ import annotations
 
+import json
+from collections import Counter
 from dataclasses import replace
+from itertools import product
 from typing import Annotated, Literal
 
+from raykg.config.load import to_dict
 from raykg.config.schema import (
     Choice,
     Chosen,
@@ -90,10 +94,15 @@ class ContinualConfig:
         """Refuse a comparison of nothing."""
         if not self.strategies or not self.seeds:
             raise ValueError("strategies and seeds: give at least one of each")
+        named = [json.dumps({"name": one.name, **to_dict(one.config)}) for one in self.strategies]
+        for key, values in (("seeds", self.seeds), ("modalities", self.modalities), ("strategies", named)):
+            twice = [value for value, count in Counter(values).items() if count > 1]
+            if twice:
+                raise ValueError(f"{key}: {twice[0]} is given twice: each is run once")
         if self.modalities and self.model.image is None:
             raise ValueError("modalities need model.image: without pictures there are texts alone")
-        for one in self.strategies:
-            one.method().model(one.config, self.model)  # a fusion or keys that do not fit are said here, not by a course
+        for one, modality in product(self.strategies, self.modalities or (None,)):
+            one.method().model(one.config, self.modality(modality))  # a fusion or keys that do not fit are said here, not by a course
 
     def modality(self, name: Modality | None) -> DualStreamConfig:
         """Return the model as it is given one of `modalities`; None: as it says itself."""

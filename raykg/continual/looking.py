@@ -65,7 +65,7 @@ def look(model: DualStream, strategy: Strategy, rows: Rows, *, gradients: bool =
             weighed = text if isinstance(model.head, EntityHead) else _weighed(model.head, seen, batch)
             if gradients:
                 each.sum().backward()  # type: ignore[no-untyped-call]
-        vectors_here = vectors_of(text, batch)
+        vectors_here = vectors_of(seen, batch, course.batches.reads_text)
         for place, number in enumerate(places.tolist()):
             vectors[number], losses[number] = vectors_here[place].cpu(), each[place].item()
             if gradients and scores.total.grad is not None:
@@ -74,12 +74,17 @@ def look(model: DualStream, strategy: Strategy, rows: Rows, *, gradients: bool =
     return Looked(torch.stack(vectors), losses, torch.stack(found) if gradients else torch.empty(0))
 
 
-def vectors_of(text: Tensor, batch: Batch) -> Tensor:
-    """Return what the head reads of each row as one vector, `[batch, width]`: a relation's places side by side, a sentence's mean word."""
+def vectors_of(seen: Seen, batch: Batch, reads_text: bool) -> Tensor:
+    """Return what the head reads of each row as one vector, `[batch, width]`: a relation's places side by side, a sentence's mean word.
+
+    Where the head reads pictures alone, it is the picture's class token.
+    """
+    if not reads_text and seen.image is not None:
+        return seen.image[:, 0]
     if batch["labels"].ndim == 1:
-        return text.flatten(1)
+        return seen.text.flatten(1)
     words = batch["words"][..., None]
-    return (text * words).sum(1) / words.sum(1)
+    return (seen.text * words).sum(1) / words.sum(1)
 
 
 def squared_gradients(model: DualStream, strategy: Strategy, rows: int) -> dict[str, Tensor]:

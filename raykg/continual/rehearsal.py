@@ -50,11 +50,12 @@ class Rehearsal(Strategy):
 
     def rehearsed(self, model: DualStream) -> tuple[Rows, float]:
         """Return the whole memory, in which every class so far has its share, and how often it is gone through."""
-        if not self.config.memory.layers:
-            for part in (model.lower_text, model.streams):
+        rows, epochs = self.memory.rows, float(self.config.memory.rehearse)
+        if epochs and len(rows) and not self.config.memory.layers:  # without a rehearsal the next task would find them frozen
+            for part in (model.lower_text, model.lower_image, model.streams):
                 if part is not None:
                     part.requires_grad_(False)
-        return self.memory.rows, float(self.config.memory.rehearse)
+        return rows, epochs
 
     def candidates(self) -> dict[int, Rows]:
         """Return some rows of each class that is new in the task, drawn by the seed."""

@@ -27,7 +27,7 @@ from raykg.config.schema import Chosen
 from raykg.continual.continual_config import ContinualConfig
 from raykg.eval.courses import Comparison
 from raykg.eval.forgetting import Course
-from raykg.kg.mirror import best_effort, local, stands_for_a_bucket
+from raykg.kg.mirror import best_effort, exists, local, stands_for_a_bucket
 from raykg.kg.store import sha256, write_atomically
 from raykg.models.dual_stream_config import Modality
 from raykg.train import checkpoint, launch
@@ -156,7 +156,7 @@ class ContinualStudy:
         """Run every course that is not at its end."""
         courses = [self._arguments(entry, seed, stream) for entry in self.entries for seed in self.cfg.seeds]
         tasks = len(stream["tasks"])
-        left = [one for one in courses if _done(Path(one["folder"])) < tasks]
+        left = [one for one in courses if _done(Path(one["folder"])) < tasks or not exists(Path(one["folder"]) / "model" / "model.json")]
         total = tasks * len(courses)
 
         def look() -> None:

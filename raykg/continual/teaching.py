@@ -48,9 +48,8 @@ def attention_drift(old: Seen, new: Seen, pool: Pool, *, reference: bool = False
     for before, now, queries in zip(old.text_attention, new.text_attention, new.text_queries, strict=True):
         lost = reference_drift(before, now) * len(now) if reference else drift(before, now, queries, pool).sum()
         total = total + lost / layers
-    for before, now in zip(old.image_attention, new.image_attention, strict=True):
-        every = torch.ones(now.shape[0], now.shape[2], dtype=torch.bool, device=now.device)
-        lost = reference_drift(before, now) * len(now) if reference else drift(before, now, every, pool).sum()
+    for before, now, queries in zip(old.image_attention, new.image_attention, new.image_queries, strict=True):
+        lost = reference_drift(before, now) * len(now) if reference else drift(before, now, queries, pool).sum()
         total = total + lost / layers
     return total
 

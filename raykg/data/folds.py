@@ -17,6 +17,7 @@ from raykg.data.order import permute
 from raykg.data.post_table import PostStream, Rows, StreamTask
 
 _VALIDATION = 10  # one group in so many of those that are not tested
+_TRAINED, _VALIDATED = 1, 2
 
 
 def held_out(stream: PostStream, fold: int, folds: int, seed: int) -> PostStream:
@@ -40,11 +41,14 @@ def held_out(stream: PostStream, fold: int, folds: int, seed: int) -> PostStream
     place = (parts - fold) % folds
     tasks: list[StreamTask] = []
     before = tests = np.zeros(0, dtype=np.int64)
+    kept = np.zeros(groups.max(initial=0) + 1, dtype=np.int8)  # of each picture: 0 not seen yet, _TRAINED or _VALIDATED
     for task in stream.tasks:
         own = np.setdiff1d(np.concatenate([task.train, task.validation, task.test]), before)
         before = np.union1d(before, own)
         rest = own[place[own] > 0]
-        chosen = _some(groups, rest, seed)
+        fresh = rest[kept[groups[rest]] == 0]  # a picture that came with an earlier task stays where it is
+        kept[groups[fresh]] = np.where(_some(groups, fresh, seed), _VALIDATED, _TRAINED)
+        chosen = kept[groups[rest]] == _VALIDATED
         tests = np.concatenate([tests, own[place[own] == 0]])
         tasks.append(StreamTask(task.types, rest[~chosen], rest[chosen], tests))
     return PostStream(stream.posts, tasks, stream.kind, stream.none).checked()

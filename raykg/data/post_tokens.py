@@ -69,7 +69,7 @@ def tokenise(posts: pa.Table, tokenizer: Path, readout: Readout, most: int) -> p
         if cut:
             ids = [*ids[: most - 1], ids[-1]]
         read = [first.get(word, -1) for word in marks]
-        kept = [place for place in read if 0 <= place < most - 1] if cut else read
+        kept = _left(read, most - 1, related) if cut else read
         spans = _spans(kept, len(ids), readout) if related else [(max(place, 0), max(place, 0) + 1) for place in kept]
         columns["read"].append([start for start, _ in spans])
         columns["stops"].append([stop for _, stop in spans])
@@ -77,6 +77,13 @@ def tokenise(posts: pa.Table, tokenizer: Path, readout: Readout, most: int) -> p
         columns["cut"].append(cut)
         columns["readable"].append(len(kept) == len(read) or not related)
     return pa.table(columns, schema=TOKENS)
+
+
+def _left(places: list[int], end: int, related: bool) -> list[int]:
+    """Return what is read of a text that is cut: of a sentence its first words, also those of which the tokenizer leaves nothing (-1)."""
+    if related:
+        return [place for place in places if 0 <= place < end]
+    return places[: next((word for word, place in enumerate(places) if place >= end), len(places))]
 
 
 def _marked(words: list[str], head: dict[str, int], tail: dict[str, int]) -> tuple[list[str], list[int]]:

@@ -85,7 +85,8 @@ class Seen(NamedTuple):
             `[batch, patches, width]`, that one first; None without pictures.
         text_attention: of each layer, `[batch, heads, queries, keys]`.
         image_attention: the same of pictures; none without pictures.
-        text_queries: which queries of each layer are real, `[batch, queries]`.
+        text_queries: which queries of each layer are real, `[batch, queries]`; none where no head reads the text.
+        image_queries: the same of pictures: of those that are there, the patches and the crops that are.
     """
 
     text: Tensor
@@ -93,6 +94,7 @@ class Seen(NamedTuple):
     text_attention: list[Tensor]
     image_attention: list[Tensor]
     text_queries: list[Tensor]
+    image_queries: list[Tensor]
 
 
 class PictureBefore(nn.Module):

@@ -109,7 +109,7 @@ class Streams(nn.Module):
         self.after_text = text.after
         shape = text.layers[0]
         fusion = "apart" if image is None and cfg.fusion in ("prefix", "cross") else cfg.fusion
-        self.keys = cfg.keys
+        self.keys, self.reads_text = cfg.keys, cfg.modality != "image"
         self.entry: nn.Module = nn.Identity()
         self.image = nn.ModuleList()
         self.after_image: nn.Module = nn.Identity()
@@ -136,6 +136,7 @@ class Streams(nn.Module):
         text_maps: list[Tensor] = []
         image_maps: list[Tensor] = []
         asked: list[Tensor] = []
+        shown: list[Tensor] = []
         stops = batch.get("stops")
         alone = self.look is None and self.keys != "reference"  # whether the last layer may leave tokens out that no head reads
         early = alone and stops is None
@@ -146,11 +147,13 @@ class Streams(nn.Module):
             last = number == len(self.text) - 1
             text, attention = layer(text, mask, scores=self._scores(number, TEXT), read=read if last and early else None, before=before)
             text_maps.append(attention)
-            asked.append(batch["words"] if last and early else mask)
-            if image is not None:
+            real = batch["words"] if last and early else mask
+            asked.append(real if self.reads_text else torch.zeros_like(real))
+            if image is not None and there is not None:
                 first = torch.zeros((len(image), 1), dtype=torch.long, device=image.device) if last and alone else None
                 image, attention = self.image[number](image, whole, scores=self._scores(number, IMAGE), read=first)
                 image_maps.append(attention)
+                shown.append(there if first is None else there[:, :1])
         if self.look is not None and image is not None:
             text = self.look(text, image, batch["present"], whole)
         text = self.after_text(text)
@@ -158,7 +161,7 @@ class Streams(nn.Module):
             text = means(text, read, stops)
         elif not early:
             text = text.gather(1, read[..., None].expand(-1, -1, text.shape[-1]))
-        return Seen(text, None if image is None else self.after_image(image), text_maps, image_maps, asked)
+        return Seen(text, None if image is None else self.after_image(image), text_maps, image_maps, asked, shown)
 
     def _scores(self, layer: int, stream: int) -> AttentionScores:
         if not self.banks:

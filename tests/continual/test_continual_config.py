@@ -18,6 +18,19 @@ def test_a_comparison_of_nothing_is_refused():
         from_dict(ContinualConfig, {"posts": POSTS, "seeds": []})
 
 
+@pytest.mark.parametrize(
+    ("twice", "told"),
+    [
+        ({"seeds": [1, 0, 1]}, "seeds: 1 is given twice"),
+        ({"modalities": ["text", "text"], "model": {"image": "tiny:vit"}}, "modalities: text is given twice"),
+        ({"strategies": ["lmc", {"name": "lmc", "distil": 1.0}]}, "strategies: .*lmc.* is given twice"),
+    ],
+)
+def test_what_is_given_twice_would_share_a_folder(twice, told):
+    with pytest.raises(ConfigErrors, match=told):
+        from_dict(ContinualConfig, {"posts": POSTS, **twice})
+
+
 def test_defaults_compare_what_matters():
     cfg = from_dict(ContinualConfig, {"posts": POSTS})
     assert [one.name for one in cfg.strategies] == ["vanilla", "replay", "lmc", "joint"] and cfg.resources.workers == 1
@@ -26,3 +39,7 @@ def test_defaults_compare_what_matters():
 def test_a_strategy_that_does_not_fit_the_model_is_refused_before_anything_runs():
     with pytest.raises(ConfigErrors, match=r"fusion \(prefix\) needs model.image"):
         from_dict(ContinualConfig, {"posts": POSTS, "strategies": [{"name": "vanilla", "fusion": "prefix"}]})
+    with pytest.raises(ConfigErrors, match="rp_cre refines what is read of texts"):
+        from_dict(
+            ContinualConfig, {"posts": POSTS, "model": {"image": "tiny:vit"}, "modalities": ["both", "image"], "strategies": ["rp_cre"]}
+        )

@@ -51,6 +51,19 @@ def test_every_strategy_learns_a_stream_and_goes_on_where_it_was(tmp_path, strat
     assert run_course(given) == results and state(tmp_path / "course") == first  # nothing is done twice
 
 
+def test_a_memory_that_is_never_rehearsed_changes_nothing(tmp_path):
+    """Killed between tasks or not: what a rehearsal would freeze stays free."""
+    unused = {"name": "replay", "memory": {"rehearse": 0, "share": 0.0}}
+    for name, strategy in (("vanilla", "vanilla"), ("whole", unused), ("killed", unused)):
+        given = arguments(tmp_path / name, strategy)
+        if name == "killed":
+            CourseRun(given, Ranks())._learn(0)
+        run_course(given)
+    found = [weights(tmp_path / name / "course") for name in ("vanilla", "whole", "killed")]
+    for other in found[1:]:
+        assert all(torch.equal(value, other[name]) for name, value in found[0].items())
+
+
 @pytest.mark.parametrize(
     ("strategy", "kind", "stop"),
     [

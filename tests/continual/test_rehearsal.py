@@ -3,7 +3,7 @@ import pytest
 
 from raykg.config.choice import chosen
 from raykg.continual.strategies.replay import Config, Replay
-from tests.continual.small_streams import course, entity_stream, model_of, relation_stream
+from tests.continual.small_streams import config, course, entity_stream, model_of, relation_stream
 
 
 def replay(folder, stream, **settings):
@@ -61,3 +61,19 @@ def test_the_rehearsal_trains_the_head_alone_or_the_layers_too(tmp_path, layers)
     assert len(rows) == 18 and epochs == 10
     assert {one.requires_grad for one in model.streams.parameters()} == {layers}
     assert all(one.requires_grad for one in model.head.parameters())
+
+
+def test_a_rehearsal_of_the_head_leaves_all_below_it_as_it_is(tmp_path):
+    """Encoders that are trained, of texts and of pictures; and without a rehearsal nothing is frozen, as nothing would free it again."""
+    cfg = config(model={"text": "tiny:bert", "image": "tiny:vit", "top": 1, "positions": 64, "frozen": False})
+    settings = {"memory": {"layers": False}}, {"memory": {"layers": False, "rehearse": 0, "share": 0.5}}
+    strategies = [
+        Replay(chosen("raykg.continual.strategies", "replay", **one).config, course(relation_stream(), tmp_path, cfg)) for one in settings
+    ]
+    model = model_of(strategies[0], cfg)
+    for strategy in reversed(strategies):
+        assert all(one.requires_grad for one in model.parameters())
+        strategy.end(model)
+        epochs = strategy.rehearsed(model)[1]
+    learning = {name.partition(".")[0] for name, one in model.named_parameters() if one.requires_grad}
+    assert epochs == 10 and learning == {"head"} and model.lower_image is not None

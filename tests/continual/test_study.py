@@ -1,5 +1,6 @@
 import json
 import re
+import shutil
 
 import numpy as np
 import pytest
@@ -65,6 +66,12 @@ def test_a_study_compares_goes_on_and_takes_more_seeds(ray_session, tmp_path):
     again = Told()
     assert study(tmp_path, again).run().comparison.to_dict() == numbers
     assert not any(again.ran.values())
+    model = next(outcome.folder.glob("courses/vanilla*/seed-0/model"))
+    written = (model / "model.safetensors").read_bytes()
+    shutil.rmtree(model)  # killed after the last task, before its model was written
+    third = Told()
+    study(tmp_path, third).run()
+    assert third.ran["courses"] and (model / "model.json").exists() and (model / "model.safetensors").read_bytes() == written
     more = study(tmp_path, Told(), seeds=[0, 1]).run().comparison.to_dict()
     assert more["vanilla"]["0"] == numbers["vanilla"]["0"] and "1" in more["vanilla"]
     with pytest.raises(StageChanged, match="learn.epochs was 1"):

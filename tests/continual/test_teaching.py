@@ -26,15 +26,22 @@ def test_what_the_teacher_knows_is_taught_and_nothing_else():
 def seen(seed):
     torch.manual_seed(seed)
     text, image = ((torch.randn(2, 3, 5, 5)).softmax(-1) for _ in range(2))
-    return Seen(torch.zeros(2, 1, 4), torch.zeros(2, 5, 4), [text, text], [image, image], [torch.ones(2, 5, dtype=torch.bool)] * 2)
+    all_ = [torch.ones(2, 5, dtype=torch.bool)] * 2
+    return Seen(torch.zeros(2, 1, 4), torch.zeros(2, 5, 4), [text, text], [image, image], all_, all_)
 
 
 def test_drift_is_the_mean_of_layers_summed_over_rows_and_streams():
     old, new = seen(0), seen(1)
     assert attention_drift(old, old, "both") < 1e-5
-    alone = attention_drift(old._replace(image_attention=[]), new._replace(image_attention=[]), "queries")
+    without = {"image_attention": [], "image_queries": []}
+    alone = attention_drift(old._replace(**without), new._replace(**without), "queries")
     assert attention_drift(old, new, "queries") > alone > 0
     assert attention_drift(old, new, "queries", reference=True) > 0
+    first = [torch.tensor([[True], [False]]).expand(2, 5)] * 2  # the second row has no picture, and no text that is read
+    some = attention_drift(old, new._replace(text_queries=first, image_queries=first), "both")
+    row = {name: [one[:1] for one in getattr(new, name)] for name in ("text_attention", "image_attention", "text_queries", "image_queries")}
+    before = {name: [one[:1] for one in getattr(old, name)] for name in ("text_attention", "image_attention")}
+    assert torch.allclose(some, attention_drift(old._replace(**before), new._replace(**row), "both"))
 
 
 def test_prototypes_are_the_means_of_what_is_remembered(tmp_path):

@@ -1,4 +1,5 @@
 import numpy as np
+import pyarrow as pa
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -6,7 +7,7 @@ from hypothesis import strategies as st
 from raykg.data.class_incremental import class_incremental
 from raykg.data.errors import PostError
 from raykg.data.folds import held_out
-from raykg.data.post_table import post_table
+from raykg.data.post_table import PostStream, post_table
 from tests.continual.small_streams import entity_stream
 
 
@@ -46,6 +47,20 @@ def test_every_post_is_tested_in_one_fold_and_pictures_stay_together(pictures, r
         tested.append(own)
         assert [set(task.types) for task in dealt.tasks] == [set(task.types) for task in given_.tasks]
     assert np.array_equal(np.sort(np.concatenate(tested)), np.arange(given_.posts.num_rows))
+
+
+def test_a_picture_that_comes_with_several_tasks_stays_in_one_split():
+    given_ = stream(60)
+    twice = pa.array([f"{one % 30}.png" for one in np.repeat(np.arange(60), 2)])  # half of the pictures show something of two types
+    posts = given_.posts.set_column(given_.posts.schema.get_field_index("image"), given_.posts.schema.field("image"), twice)
+    for fold in range(5):
+        dealt = held_out(PostStream(posts, given_.tasks, given_.kind, given_.none), fold, 5, 0)
+        trained, validated = (
+            {name for task in dealt.tasks for name in posts["image"].take(task.rows(split)).to_pylist()}
+            for split in ("train", "validation")
+        )
+        assert trained and validated and not trained & validated
+        assert not {*posts["image"].take(dealt.tasks[-1].test).to_pylist()} & (trained | validated)
 
 
 def test_each_class_has_its_share_of_every_fold():

@@ -56,6 +56,19 @@ def test_a_mention_of_which_the_tokenizer_leaves_nothing_is_read_by_its_marks(tm
     assert list(zip(tokens["read"], tokens["stops"], strict=True)) == [(0, 6), (1, 2), (3, 5)]
 
 
+def test_a_sentence_that_is_cut_keeps_words_of_which_the_tokenizer_leaves_nothing(tmp_path):
+    known = ["[UNK]", *"abcdef<>{}"]
+    fast = Tokenizer(models.WordLevel({word: place for place, word in enumerate(known)}, unk_token="[UNK]"))
+    fast.normalizer = normalizers.Replace("x", "")
+    fast.pre_tokenizer = pre_tokenizers.WhitespaceSplit()
+    fast.save(str(tmp_path / "tokenizer.json"))
+    words = ["a", "x", "b", "c", "x", "d", "e"]
+    posts = post_table({"id": ["p"], "split": ["train"], "tokens": [words], "tags": [["O"] * len(words)]})
+    whole, cut = (tokenise(posts, tmp_path / "tokenizer.json", "marks", most).to_pylist()[0] for most in (20, 4))
+    assert whole["read"] == [0, 0, 1, 2, 0, 3, 4] and not whole["cut"]
+    assert cut["read"] == [0, 0, 1, 2, 0] and cut["cut"], "each word at its own place, also behind one that is not seen"
+
+
 def test_a_relation_whose_mention_is_cut_off_cannot_be_read(tokenizer):
     posts = post_table(related("ann met bob", (0, 1), (2, 3)))
     whole = tokenise(posts, tokenizer, "marks", 100)

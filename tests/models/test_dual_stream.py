@@ -38,6 +38,13 @@ def test_every_way_to_couple_gives_states_and_attention(fusion):
     for attention, queries in zip(seen.text_attention, seen.text_queries, strict=True):
         assert attention.shape[2] == queries.shape[1]
     assert seen.text_attention[-1].shape[2] == (7 if fusion == "cross" else 2)
+    for attention, queries in zip(seen.image_attention, seen.image_queries, strict=True):
+        assert queries.tolist() == [[there] * attention.shape[2] for there in (True, False, True)], "a picture that is missing asks nothing"
+
+
+def test_a_text_that_no_head_reads_asks_nothing():
+    seen = streams(modality="image")(batch())
+    assert not any(queries.any() for queries in seen.text_queries) and all(queries.any() for queries in seen.image_queries)
 
 
 @pytest.mark.parametrize("keys", ["added", "shared", "own", "reference"])

@@ -50,7 +50,10 @@ class TinyTask:
         from peft import LoraConfig, get_peft_model
 
         settings = LoraConfig(r=4, lora_alpha=8, lora_dropout=self.dropout, target_modules="all-linear", init_lora_weights=False)
-        return get_peft_model(model, settings)
+        made = get_peft_model(model, settings)
+        for name, parameter in made.named_parameters():
+            parameter.rate = 2.0 if "lora_B" in name else 1.0  # AdamW has two groups of parameters
+        return made
 
     def batches(self, start_step: int, stop_step: int) -> Iterator[Step]:
         per_epoch = -(-ROWS // self.batch)

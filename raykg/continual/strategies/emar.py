@@ -70,7 +70,7 @@ class Emar(Rehearsal):
         from raykg.continual.looking import vectors_of
 
         batch, rows = made.batch, made.batch["remembered"]
-        vectors = normalize(vectors_of(made.seen.text, batch)[rows], dim=-1)
+        vectors = normalize(vectors_of(made.seen, batch, self.course.batches.reads_text)[rows], dim=-1)
         near = vectors @ normalize(self.prototypes.to(vectors.device), dim=-1).T / self.config.temperature
         own = torch.tensor([self.classes.index(one) for one in batch["classes"][rows].tolist()], device=vectors.device)
         return {"prototype": self.config.weight * cross_entropy(near, own, reduction="sum")}

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from torch import nn
 
     from raykg.models.dual_stream import DualStream
+    from raykg.models.dual_stream_config import DualStreamConfig
 
 SEARCH: dict[str, list[object]] = {"width": [64, 128, 256]}
 
@@ -44,6 +45,13 @@ class RpCre(Rehearsal):
         from raykg.models.prototype_attention import PrototypeAttention
 
         return PrototypeAttention(width, config.width, labels)
+
+    @classmethod
+    def model(cls, config: Config, cfg: DualStreamConfig) -> DualStreamConfig:
+        """Refuse a model that reads pictures alone: what is refined is what is read of texts."""
+        if cfg.modality == "image":
+            raise ValueError("rp_cre refines what is read of texts, and modality image reads none: leave one of them out")
+        return cfg
 
     def begin(self, model: DualStream) -> None:
         """Give the attention the prototypes of what is remembered."""

@@ -101,6 +101,8 @@ class DeepSpeedEngine:
             if self._masters:
                 return
             shards = [*self._adamw.state.values()]  # none before the first step
+            if shards and self._zero < 3:  # DeepSpeed looks for them after the first group's step, when the other groups have none yet
+                self._link_moments()
             for name, parameter in self._trained.items():
                 moments = {kind: safe_get_full_optimizer_state(parameter, kind) for kind in _MOMENTS if shards}
                 steps = {"step": shards[0]["step"]} if shards else {}
@@ -147,7 +149,13 @@ class DeepSpeedEngine:
         for shard in shards:
             self._adamw.state[shard] = {"step": step.clone(), **{kind: torch.zeros_like(shard) for kind in _MOMENTS}}
         if self._zero < 3:
-            sharding._lazy_init_hp_params_optimizer_state()
+            self._link_moments()
+
+    def _link_moments(self) -> None:
+        """Let DeepSpeed find each parameter's moments among this worker's shards."""
+        sharding = self._engine.optimizer
+        sharding._hp_optimizer_states_linked = False
+        sharding._lazy_init_hp_params_optimizer_state()
 
     def _set(self, parameter: Any, weight: torch.Tensor, moments: Mapping[str, torch.Tensor]) -> None:  # noqa: ANN401 - DeepSpeed's
         """Give this worker its shard of a parameter's state, and the model its weight."""
