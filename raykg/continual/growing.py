@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from raykg.kg.live.graph import LiveGraph
     from raykg.kg.live.proposals import Proposal
 
+_LOOKED_AT, _NAMED = 24, 3  # nodes that a mention may mean: literals among them hide entities
 _LONGEST = 2000  # characters of a post that a piece of evidence quotes
 
 
@@ -162,9 +163,9 @@ def _wanted(
     keys = {}
     for side in mentions:
         mention = row[side]
-        near = [one for one in live.linker().link(mention, limit=3) if one.score >= growing.link]
+        near = [one for one in live.linker().link(mention, limit=_LOOKED_AT) if one.score >= growing.link]
         entities = live.view().entities
-        keyed = [(str(entities["key"][one.node].as_py()), one) for one in near if entities["datatype"][one.node].as_py() is None]
+        keyed = [(str(entities["key"][one.node].as_py()), one) for one in near if entities["datatype"][one.node].as_py() is None][:_NAMED]
         if keyed:
             keys[side] = keyed[0][0]
             if len(keyed) > 1:

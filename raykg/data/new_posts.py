@@ -8,19 +8,16 @@ likes `id`, `image` and `crops`. A row that is no such post is a dead letter wit
 
 from __future__ import annotations
 
-import json
 from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
 
 from raykg.data.errors import PostError
-from raykg.data.post_rows import NO_OBJECT
+from raykg.data.post_rows import NO_OBJECT, dead_letter, words_of
 from raykg.data.post_table import POSTS, Kind, post_table
 
 if TYPE_CHECKING:
     from raykg.data.post_rows import Part
-
-_EXCERPT = 200  # characters of a bad row that are kept
 
 
 def new_posts(part: Part, kind: Kind) -> tuple[pa.Table, list[int], list[dict[str, Any]]]:
@@ -38,8 +35,8 @@ def new_posts(part: Part, kind: Kind) -> tuple[pa.Table, list[int], list[dict[st
         try:
             good.append(_post(row, line, kind))
             lines.append(line)
-        except (PostError, pa.ArrowInvalid, pa.ArrowTypeError, TypeError) as error:
-            bad.append({"line": line, "reason": str(error), "excerpt": json.dumps(row, ensure_ascii=False, default=str)[:_EXCERPT]})
+        except (PostError, pa.ArrowInvalid, pa.ArrowTypeError, TypeError, UnicodeEncodeError) as error:
+            bad.append(dead_letter(line, row, error))
     return pa.concat_tables(good).combine_chunks() if good else POSTS.empty_table(), lines, bad
 
 
@@ -51,7 +48,7 @@ def _post(row: Any, line: int, kind: Kind) -> pa.Table:  # noqa: ANN401 - JSON
     """
     if not isinstance(row, dict):
         raise PostError(NO_OBJECT)
-    tokens = row.get("tokens") or (row["text"].split() if isinstance(row.get("text"), str) else None)
+    tokens = words_of(row, "tokens") or (row["text"].split() if isinstance(row.get("text"), str) else None)
     if not tokens:
         raise PostError("tokens: is missing or empty, and so is text")
     given = {"id": str(row.get("id") or line), "split": "test", "tokens": tokens, "image": row.get("image"), "crops": row.get("crops")}

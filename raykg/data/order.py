@@ -98,9 +98,12 @@ class Order:
         return found
 
     def _windowed(self, places: Rows, epoch: int) -> Rows:
-        """Return the rows at some places of an epoch of several windows."""
-        chunks = -(-self.rows // self.chunk)
-        missing = chunks * self.chunk - self.rows  # rows that the last chunk lacks
+        """Return the rows at some places of an epoch of several windows; what is left over beside whole groups comes last."""
+        whole = self.rows - self.rows % self.together  # or groups behind the last chunk's place would begin in the middle of others
+        if places[-1] >= whole:
+            return np.concatenate([self._windowed(places[places < whole], epoch), places[places >= whole]]) if places[0] < whole else places
+        chunks = -(-whole // self.chunk)
+        missing = chunks * self.chunk - whole  # rows that the last chunk lacks
         short = int(unpermute(np.array([chunks - 1]), chunks, self.seed, epoch)[0])  # where that one stands among the shuffled chunks
         size = self.chunk * self.window
         rows = np.empty_like(places)

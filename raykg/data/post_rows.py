@@ -9,7 +9,7 @@ A part of a JSON-lines file is a range of bytes, one of a Parquet file a range o
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -22,7 +22,26 @@ from raykg.data.errors import PostError
 NO_OBJECT = 'is no JSON object, such as {"id": "1", "tokens": ["Ann", "met", "Bob"]}'
 """Why a row that is none cannot be a post."""
 
+_EXCERPT = 200  # characters of a bad row that are kept
 _READ = 1 << 20  # bytes at a time
+
+
+def dead_letter(line: int, row: Any, error: Exception) -> dict[str, Any]:  # noqa: ANN401 - JSON
+    """Return what is written of a row that is no post: line, reason, excerpt; half a character, as JSON may have, is written as such."""
+    text = json.dumps(row, ensure_ascii=False, default=str)[:_EXCERPT].encode("utf-8", "backslashreplace").decode()
+    return {"line": line, "reason": str(error), "excerpt": text}
+
+
+def words_of(row: Mapping[str, Any], name: str) -> Any:  # noqa: ANN401 - JSON
+    """Return a row's list of words or tags; None where it has none.
+
+    Raises:
+        PostError: it is something else, such as a text, which Python would take for a list of letters.
+    """
+    found = row.get(name)
+    if found is not None and not isinstance(found, list):
+        raise PostError(f"{name}: is {type(found).__name__}, expected a list of texts")
+    return found
 
 
 @dataclass(frozen=True, slots=True)

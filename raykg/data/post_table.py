@@ -17,7 +17,7 @@ only the task's own types are marked, whatever else a sentence names; its test r
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, Literal
@@ -49,6 +49,7 @@ POSTS = pa.schema(
 )
 SPLITS: tuple[Split, ...] = ("train", "validation", "test")
 OUTSIDE = "O"
+_TAG = "^(O|[BI]-.+)$"
 
 
 def post_table(columns: Mapping[str, Any]) -> pa.Table:
@@ -71,7 +72,11 @@ def _problems(table: pa.Table) -> list[tuple[Any, str]]:
     """Return, for each rule, which rows break it, `[rows]`, and how it is said."""
     words = pc.list_value_length(table["tokens"]).to_numpy()
     splits = table["split"].to_numpy(zero_copy_only=False)
+    blank = _rows_with(table["tokens"], lambda flat: pc.is_null(flat))
+    odd = _rows_with(table["tags"], lambda flat: pc.invert(pc.fill_null(pc.match_substring_regex(flat, _TAG), False)))
     found: list[tuple[Any, str]] = [
+        (blank, "tokens: has a word that is null"),
+        (odd, "tags: expected O, or B- or I- and a type, such as B-person"),
         (words == 0, "tokens: is empty, expected at least one word"),
         (~np.isin(splits, SPLITS), f"split ({_other(splits)}): must be one of {', '.join(SPLITS)}"),
     ]
@@ -84,6 +89,14 @@ def _problems(table: pa.Table) -> list[tuple[Any, str]]:
         there = column.is_valid().to_numpy(zero_copy_only=False)
         found.append((there & ((start < 0) | (end <= start) | (end > words)), f"{side}: must be words [start, end) of the text"))
         found.append((there != table["relation"].is_valid().to_numpy(), f"{side} and relation: only one of them is given"))
+    return found
+
+
+def _rows_with(lists: pa.ChunkedArray, test: Callable[[pa.Array], pa.Array]) -> np.ndarray:
+    """Return which rows have an element in their lists of which a test is true, `[rows]`."""
+    whole = lists.combine_chunks()
+    found = np.zeros(len(whole), dtype=bool)
+    found[pc.list_parent_indices(whole).filter(test(pc.list_flatten(whole))).to_numpy()] = True
     return found
 
 

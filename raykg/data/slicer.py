@@ -175,7 +175,7 @@ class Slicer:
         return _graph(*self.graph)
 
     def _opened(self) -> Questions:
-        questions = _questions(self.questions)
+        questions = _questions(self.questions, _stamp(Path(self.questions) / "manifest.json"))
         if questions.num_rows != self.order.rows:
             raise DataError(f"{self.questions}: it has {questions.num_rows} rows, the order was made for {self.order.rows}")
         return questions
@@ -198,18 +198,31 @@ def reasons(targets: TargetsConfig) -> tuple[str, str]:
     return said[TOO_LONG], said[UNSUPPORTED]
 
 
-@lru_cache(maxsize=4)
 def tokeniser(folder: str) -> Tokeniser:
     """Return the tokenizer of a folder, opened once in a process."""
+    return _tokeniser(folder, _stamp(Path(folder) / "tokenizer.json"))
+
+
+@lru_cache(maxsize=4)
+def _tokeniser(folder: str, stamp: tuple[int, int]) -> Tokeniser:
     mirror.fetch(Path(folder))  # on whatever node this task runs
     return Tokeniser(folder)
 
 
 @lru_cache(maxsize=4)
-def _questions(folder: str) -> Questions:
+def _questions(folder: str, stamp: tuple[int, int]) -> Questions:
     from raykg.data.question_set import QuestionSet
 
     return QuestionSet.open(folder)
+
+
+def _stamp(file: Path) -> tuple[int, int]:
+    """Return what changes when a file is replaced: a run that starts anew has other files by these names; Ray keeps its processes."""
+    try:
+        there = file.stat()
+    except OSError:
+        return 0, 0
+    return there.st_ino, there.st_mtime_ns
 
 
 @lru_cache(maxsize=2)

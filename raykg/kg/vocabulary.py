@@ -46,6 +46,8 @@ class Vocabulary:
     def stage(self, texts: pa.Array | pa.ChunkedArray) -> NDArray[np.int32]:
         """Encode a chunk of texts by ids of its own, -1 for null; `[texts]`."""
         column = texts.combine_chunks() if isinstance(texts, pa.ChunkedArray) else texts
+        if pa.types.is_dictionary(column.type) and pc.count_distinct(column.indices).as_py() < len(column.dictionary):
+            column = column.dictionary_decode()  # of a slice, say: only what is there has an id
         if not pa.types.is_dictionary(column.type):
             column = column.dictionary_encode()
         self._staged.append(column.dictionary.cast(pa.large_string()))

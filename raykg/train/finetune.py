@@ -11,10 +11,12 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from raykg.config.errors import RaykgError
 from raykg.config.load import from_dict, to_dict
 from raykg.kg.mirror import best_effort, exists, fetch, keep, local, shown
 from raykg.kg.store import write_atomically
@@ -179,10 +181,17 @@ class Finetune:
 
         try:
             taken = "checkpoint of step {step} taken"
-            return self._stage("train", self.cfg.budgets.train, arguments["identity"], run, lambda it: taken.format(**it))
-        finally:  # where they were too many and ended it, too
-            for note in self._left_out(questions):
-                self.listener.note(note)
+            done = self._stage("train", self.cfg.budgets.train, arguments["identity"], run, lambda it: taken.format(**it))
+        except BaseException:  # they may be too many, which ended it
+            with suppress(OSError, RaykgError):  # on a full disk, say: what ended the training is what is to be told
+                self._tell_left_out(questions)
+            raise
+        self._tell_left_out(questions)
+        return done
+
+    def _tell_left_out(self, questions: Done) -> None:
+        for note in self._left_out(questions):
+            self.listener.note(note)
 
     def _left_out(self, questions: Done) -> list[str]:
         """Write down which rows could not be learnt, and say how many."""

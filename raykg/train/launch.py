@@ -227,9 +227,8 @@ def _name_own_cluster() -> None:
     """Tell Ray Train's placement-group cleaner which cluster is its own.
 
     It asks Ray's state API every second whether the controller lives, at port 8265 of this machine unless told otherwise. A Ray without a
-    dashboard, as we start it, does not answer there, and the cleaner waits; the dashboard of another Ray on the machine does, has never
-    heard of the controller, and the cleaner takes the workers' places away in the middle of training. The controller and the cleaner
-    inherit what Ray Train propagates.
+    dashboard, as we start it, does not answer there; that of another Ray on the machine does, has never heard of the controller, and the
+    cleaner takes the workers' places away in the middle of training. Controller and cleaner inherit what Ray Train propagates.
     """
     from ray._private.worker import get_dashboard_url
     from ray.train.v2._internal import constants
@@ -285,17 +284,18 @@ def _worker(config: dict[str, Any]) -> None:
     try:
         _resolve(config["function"])(config["arguments"])
     except _NOT_RETRIED as error:
-        traceback.print_exc()
         message = str(error) if isinstance(error, RaykgError) else f"{type(error).__name__}: {error}"
         partial = folder / "logs" / f"{_FAILURE}.{rank}"
         with suppress(OSError):  # a full disk, say, is what it was about
             partial.write_text(json.dumps({"attempt": config["attempt"], "message": message}), encoding="utf-8")
             partial.rename(folder / "logs" / _FAILURE)
+            traceback.print_exc()
         _keep(folder / "logs" / _FAILURE)
         raise
     finally:
-        sys.stdout.flush()
-        sys.stderr.flush()
+        with suppress(OSError):
+            sys.stdout.flush()
+            sys.stderr.flush()
         _keep(folder / "logs" / f"worker-{rank}.log")
 
 

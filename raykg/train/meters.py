@@ -115,7 +115,8 @@ class MetricsFile:
         except OSError as error:
             place = f"{self._path}: cannot be written ({error.strerror})"
             raise TrainError(f"{place}: free space there, and the same command goes on from the newest checkpoint") from error
-        if time.monotonic() - self._kept > _KEEP + self._stream.tell() / _KEEP_RATE:
+        late = time.monotonic() - self._kept > _KEEP + self._stream.tell() / _KEEP_RATE
+        if late or record["kind"] == "checkpoint":  # another machine that goes on from there goes on with these records
             self._keep()
 
     def close(self) -> None:

@@ -107,8 +107,8 @@ def train_packed(
             else:
                 asked = {name: one for name, one in waiting.items() if isinstance(one, Asked)}
                 answers = {**_measured(asked, {name: running[name] for name in asked}, grouped, measuring)}
-            for name, answer in answers.items():
-                running[name].go_on(answer, ended)
+            for name in [name for name in waiting if name in answers]:  # loops talk to those of other workers: in the same order on each
+                running[name].go_on(answers[name], ended)
     finally:
         for one in running.values():
             one.close()

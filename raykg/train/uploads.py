@@ -37,7 +37,7 @@ class Uploads:
         self._final: Path | None = None
         self._leads = False
         self._thread: Thread | None = None
-        self._error: OSError | None = None
+        self._error: BaseException | None = None
 
     @property
     def open(self) -> bool:
@@ -88,5 +88,5 @@ class Uploads:
     def _bring(self, final: Path) -> None:
         try:
             mirror.keep(final, without=[checkpoint.MANIFEST])
-        except OSError as error:
+        except BaseException as error:  # whatever it is, the manifest must not follow
             self._error = error

@@ -94,8 +94,7 @@ class Decisions:
     def _decide(self, result: Result, written: Mapping[str, Any] | None) -> None:
         """Find out what follows from a result, and write it down unless it is already."""
         self.results.append(result)
-        latest = {trial: self.settings(self._last_leg(trial)) for trial in range(len(self.proposed))}
-        moves = self._schedule.after(self.results, latest)
+        moves = self._schedule.after(self.results, {key: self.settings(leg) for key, leg in self.legs.items()})
         plain = {"kind": "moves", "after": list(result.key), "moves": [move_to_dict(move) for move in moves]}
         if written is None:
             self._journal.write(plain)
@@ -109,9 +108,6 @@ class Decisions:
                 self.stopped[move.trial] = move.why
             else:
                 self._wait(move)
-
-    def _last_leg(self, trial: int) -> Leg:
-        return self.legs[trial, max(number for one, number in self.legs if one == trial)]
 
     def _read(self, entry: Mapping[str, Any], rest: Iterator[Mapping[str, Any]]) -> None:
         """Take in an entry of an earlier process, and with a result the moves that follow it."""

@@ -23,9 +23,18 @@ def test_what_is_no_post_is_a_dead_letter_with_its_line_and_reason(tmp_path):
         tmp_path, "relations",
         "nothing", {"head": span, "tail": span}, {"text": "Ann met Bob"}, {"text": "a b", "head": span, "tail": {"start": 1, "end": 9}},
         {"text": "a b", "head": span, "tail": {"start": 1, "end": 2}}, {"tokens": [1, 2], "head": span, "tail": span},
+        {"tokens": "a b", "head": span, "tail": span}, {"text": "\ud83d b", "head": span, "tail": {"start": 1, "end": 2}},
     )  # fmt: skip
-    assert table.num_rows == 1 and lines == [5] and [one["line"] for one in bad] == [1, 2, 3, 4, 6]
-    reasons = ("is no JSON object", "tokens: is missing", "head, tail: are missing", "tail: must be words", "")
+    assert table.num_rows == 1 and lines == [5] and [one["line"] for one in bad] == [1, 2, 3, 4, 6, 7, 8]
+    reasons = (
+        "is no JSON object",
+        "tokens: is missing",
+        "head, tail: are missing",
+        "tail: must be words",
+        "",
+        "tokens: is str",
+        "surrogates not allowed",
+    )
     for one, reason in zip(bad, reasons, strict=True):
         assert reason in one["reason"] and one["excerpt"]
     assert posts(tmp_path, "relations", "nothing")[0].num_rows == 0

@@ -83,6 +83,25 @@ def test_groups_stay_together(rows: int, batch: int, seed: int) -> None:
         assert (found[:, 0] % 4 == 0).all()
 
 
+@settings(deadline=None, max_examples=200)
+@given(
+    rows=st.integers(2, 900),
+    seed=st.integers(0, 2**64),
+    together=st.integers(2, 5),
+    groups=st.integers(1, 6),
+    window=st.integers(1, 4),
+    epoch=st.integers(0, 3),
+)
+def test_groups_stay_whole_on_two_levels(rows: int, seed: int, together: int, groups: int, window: int, epoch: int) -> None:
+    """However many rows the last chunk lacks, and whatever is left over beside whole groups."""
+    order = Order(rows, together, seed, together, chunk=together * groups, window=window)
+    found = order.rows_between(epoch * order.steps_per_epoch, (epoch + 1) * order.steps_per_epoch)
+    for place, step in enumerate(found):
+        if order.rows > order.chunk * order.window and place < rows // together:
+            assert step[0] % together == 0 and np.array_equal(step, step[0] + np.arange(together))
+    assert np.array_equal(np.sort(np.concatenate(found)), np.arange(rows))
+
+
 @given(size=st.integers(1, 3000), seed=st.integers(-(2**70), 2**70), epoch=st.integers(0, 10**6))
 def test_a_permutation_can_be_undone(size: int, seed: int, epoch: int) -> None:
     places = np.arange(size)

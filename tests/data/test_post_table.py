@@ -21,6 +21,10 @@ def rows(*numbers):
     ("change", "words"),
     [
         ({"tokens": [["w"] * 3, [], ["w"] * 4], "tags": [TAGS[0], [], TAGS[2]]}, "post b: tokens: is empty"),
+        ({"tokens": [["w"] * 3, ["w", None], ["w"] * 4]}, "post b: tokens: has a word that is null"),
+        ({"tags": [TAGS[0], ["O", "S-LOC"], TAGS[2]]}, "post b: tags: expected O, or B- or I- and a type"),
+        ({"tags": [["PER", "O", "O"], ["O", None], TAGS[2]]}, r"post a: tags: expected O, or B- or I- and a type.* \(2 such posts\)"),
+        ({"tags": [["B-", "O", "O"], *TAGS[1:]]}, "post a: tags: expected O"),
         ({"split": ["train", "dev", "test"]}, "post b: split \\(dev\\): must be one of train, validation, test"),
         ({"tags": [["O"], *TAGS[1:]]}, "post a: tags: expected as many"),
         ({"tags": [None] * 3, "relation": ["r"] * 3, "head": [{"start": 0, "end": 1}] * 3}, "post a: tail and relation: only one"),

@@ -1,8 +1,11 @@
+import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 
+from raykg.data.errors import DamagedQuestionSet
 from raykg.data.order import Order
 from raykg.data.packing import by_beginning, pack
 from raykg.data.slicer import Slicer, tokeniser
@@ -65,3 +68,19 @@ def _texts(slicer: Slicer, parts: list) -> list[str]:
 def test_a_folder_without_a_tokenizer(tmp_path: Path) -> None:
     with pytest.raises(Exception, match="no tokenizer.json there"):
         tokeniser(str(tmp_path))
+
+
+def test_a_run_that_starts_anew_is_read_anew(tmp_path: Path, slicer: Slicer) -> None:
+    """Ray keeps its processes, and a new run has other files by the names of the old one's."""
+    there = tmp_path / "run"
+    shutil.copytree(Path(slicer.tokenizer), there / "tokenizer")
+    shutil.copytree(Path(slicer.questions), there / "questions")
+    moved = replace(slicer, tokenizer=str(there / "tokenizer"), questions=str(there / "questions"))
+    assert moved.slice_of(0).row_ids.tolist() == slicer.slice_of(0).row_ids.tolist()
+    first = tokeniser(moved.tokenizer)
+    assert tokeniser(moved.tokenizer) is first
+    there.rename(tmp_path / "old")
+    shutil.copytree(tmp_path / "old" / "tokenizer", there / "tokenizer")
+    assert tokeniser(moved.tokenizer) is not first
+    with pytest.raises(DamagedQuestionSet, match="no readable question set there"):
+        moved.slice_of(0)

@@ -38,3 +38,11 @@ def test_default_labels():
     assert readable(pa.array(keys)).to_pylist() == ["The Film two", "Re:Animator", "a_b", "birthPlace", "y", "e", "Alien: Covenant"]
     keys = ["starred_actors", "http://e/birthPlace", "_", "P31"]
     assert readable(pa.array(keys), relations=True).to_pylist() == ["starred actors", "birth Place", "_", "P31"]
+
+
+def test_of_a_dictionary_only_what_occurs_has_an_id():
+    vocabulary = Vocabulary()
+    column = pa.array(["r", "bad", "r", None, "q"]).dictionary_encode()
+    assert vocabulary.stage(column.take(pa.array([0, 2, 3, 4]))).tolist() == [0, 0, -1, 1]
+    vocabulary.settle(vocabulary.staged())
+    assert vocabulary.texts.to_pylist() == ["r", "q"]

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 import torch
 
+from raykg.train import meters
 from raykg.train.errors import TrainError
 from raykg.train.meters import Meters, MetricsFile, memory_bytes
 from raykg.train.run_folder import read_metrics
@@ -25,6 +26,18 @@ def test_a_resumed_file_is_cut_back_to_its_start(tmp_path: Path) -> None:
     records = read_metrics(tmp_path / "metrics.jsonl")
     assert [(record["step"], record["loss"]) for record in records] == [(1, 1.0), (2, 0.5), (3, 1 / 3), (4, 9.0)]
     assert all(json.loads(line)["time"] > 0 for line in (tmp_path / "metrics.jsonl").read_text().splitlines())
+
+
+def test_the_records_before_a_checkpoint_are_where_it_is(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    brought: list[list[int]] = []
+    monkeypatch.setattr(meters, "keep", lambda path: brought.append([record["step"] for record in read_metrics(path)]))
+    with MetricsFile(tmp_path, 0, tensorboard=False) as metrics:
+        for step in range(1, 4):
+            metrics.write({"kind": "step", "step": step})
+        metrics.write({"kind": "checkpoint", "step": 3})
+        assert brought[-1] == [1, 2, 3, 3]
+        metrics.write({"kind": "step", "step": 4})
+        assert brought[-1] == [1, 2, 3, 3], "others wait"
 
 
 def test_tensorboard_gets_the_numbers(tmp_path: Path) -> None:

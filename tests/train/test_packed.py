@@ -26,6 +26,7 @@ from raykg.train.run_folder import read_metrics
 from raykg.train.settings import TrainConfig
 from raykg.train.task import Loss, Step
 from raykg.train.worker import optimiser_of, train_task
+from tests.train.gloo_group import run_group
 
 
 class Rows:
@@ -164,6 +165,52 @@ def test_evaluations_wait_for_each_other_and_are_made_at_a_time(tmp_path):
     records = [[*read_metrics(tmp_path / "packed" / name / "metrics.jsonl")] for name in TRIALS]
     shares = [next(record["evaluation_seconds"] for record in found if record.get("evaluation_seconds", 0) > 0.09) for found in records]
     assert sum(shares) == pytest.approx(spent[0], abs=0.05), "what was spent once is counted once"
+
+
+class Uneven(Rows):
+    """Of two trials one has the longer sequences on the first worker, the other on the second."""
+
+    def __init__(self, lora: LoraConfig, seed: int, rank: int) -> None:
+        super().__init__(lora, seed, rows=6 if (rank + seed) % 2 else 2)
+        self.rank = rank
+
+    def share(self) -> object:
+        return self.seed, self.rank
+
+    def _piece(self, step: int, part: int) -> dict[str, Any]:
+        self.seed, seed = 100 * self.rank + self.seed, self.seed
+        try:
+            return super()._piece(step, part)
+        finally:
+            self.seed = seed
+
+
+def by_two_workers(ranks: Ranks, folder: str) -> dict[str, list[float]]:
+    """Train two trials alone and packed; return the losses of both ways."""
+    settings = TrainConfig(steps=6, learning_rate=2e-3, evaluate_every=3, checkpoint_every=3)
+    losses = {}
+    for way in ("alone", "packed"):
+        trials = []
+        for seed in (0, 1):
+            place, lora = Path(folder) / way / f"trial-{seed}", LoraConfig(rank=4)
+            plan = Plan(settings, 6, seed, "torch", place / "checkpoints", {"kg": "v1"})
+            trials.append(Packed(place.name, Uneven(lora, seed, ranks.rank), lora, seed, plan, place, optimiser_of(settings)))
+        if way == "packed":
+            train_packed(trials, base(), ranks)
+        for trial in trials:
+            if way == "alone":
+                train_task(trial.task, chosen("raykg.train.engines", "torch"), trial.plan, trial.folder, ranks, tensorboard=False)
+            ranks.barrier()
+            losses[f"{way} {trial.name}"] = [one["loss"] for one in read_metrics(trial.folder / "metrics.jsonl") if one["kind"] == "step"]
+    return losses
+
+
+def test_workers_that_find_another_trial_longer_sum_the_same_one(tmp_path):
+    found = run_group(2, by_two_workers, str(tmp_path))[0]
+    for trial in ("trial-0", "trial-1"):
+        assert len(found[f"packed {trial}"]) == 6
+        assert found[f"packed {trial}"] == pytest.approx(found[f"alone {trial}"], abs=1e-5)
+    assert found["alone trial-0"] != pytest.approx(found["alone trial-1"], abs=1e-2)
 
 
 def test_a_trial_that_is_done_stays_done(tmp_path):

@@ -75,6 +75,21 @@ def test_what_the_bucket_refuses_ends_the_run_with_the_checkpoint_before_it(buck
     assert [record["step"] for record in records if record["kind"] == "step"] == [3, 4, 5, 6], "it goes on from what the bucket has"
 
 
+def test_whatever_goes_wrong_on_the_way_no_manifest_follows(bucket_uri, tmp_path, monkeypatch):
+    root = mirror.local(bucket_uri) / tmp_path.name / "checkpoints"
+    kept = mirror.keep
+
+    def fail(path, without=()):
+        if path.name == "step-00000004":
+            raise RuntimeError("can't start new thread")
+        kept(path, without)
+
+    monkeypatch.setattr(mirror, "keep", fail)
+    with pytest.raises(RuntimeError, match="can't start new thread"):
+        run_line(root, STEPS, checkpoint_every=2, keep=9)
+    assert names(root) == {"step-00000002/manifest.json"}
+
+
 def test_a_folder_needs_no_upload(tmp_path):
     uploads = Uploads(tmp_path, Ranks(), keep=1)
     uploads.begin(tmp_path / "step-00000001", leads=True)

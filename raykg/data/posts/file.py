@@ -22,7 +22,6 @@ if TYPE_CHECKING:
 _log = logging.getLogger(__name__)
 SEARCH: dict[str, list[object]] = {"order": ["frequency", "random"]}
 _PART = 4096  # rows that are read at once
-_EXCERPT = 200  # characters of a bad row that are kept
 
 
 @config
@@ -62,15 +61,15 @@ class PostFile:
         import pyarrow as pa
 
         from raykg.data.class_incremental import class_incremental
-        from raykg.data.post_rows import parts
+        from raykg.data.post_rows import dead_letter, parts
 
         good, bad = [], []
         rows = (row for part in parts(Path(self.config.path), _PART) for row in part.read())
         for line, row in rows:
             try:
                 good.append(_post(row, line))
-            except (PostError, pa.ArrowInvalid, pa.ArrowTypeError, TypeError, KeyError) as error:
-                bad.append({"line": line, "reason": str(error), "excerpt": json.dumps(row, ensure_ascii=False, default=str)[:_EXCERPT]})
+            except (PostError, pa.ArrowInvalid, pa.ArrowTypeError, TypeError, KeyError, UnicodeEncodeError) as error:
+                bad.append(dead_letter(line, row, error))
         self._told(bad)
         if not good:
             raise PostError(f"{self.config.path}: has no usable row")
@@ -110,14 +109,14 @@ def _post(row: Any, line: int) -> Any:  # noqa: ANN401 - JSON -> a table of one 
     Raises:
         PostError: the row is no post.
     """
-    from raykg.data.post_rows import NO_OBJECT
+    from raykg.data.post_rows import NO_OBJECT, words_of
     from raykg.data.post_table import POSTS, post_table
 
     if not isinstance(row, dict):
         raise PostError(NO_OBJECT)
-    if not row.get("tokens"):
+    if not words_of(row, "tokens"):
         raise PostError("tokens: is missing or empty")
-    if (row.get("relation") is None) == (row.get("tags") is None):
+    if (row.get("relation") is None) == (words_of(row, "tags") is None):
         raise PostError("expected either a relation or tags")
     given = {"id": str(line), "split": "train", **{name: row[name] for name in POSTS.names if row.get(name) is not None}}
     return post_table({name: [value] for name, value in given.items()})

@@ -55,12 +55,12 @@ class Schedule(Protocol):
         """Return the leg that a new trial begins with."""
 
     @abstractmethod
-    def after(self, results: Sequence[Result], settings: Mapping[int, Mapping[str, Any]]) -> list[Move]:
+    def after(self, results: Sequence[Result], settings: Mapping[tuple[int, int], Mapping[str, Any]]) -> list[Move]:
         """Return what follows from the newest result.
 
         Args:
             results: all so far, the newest last.
-            settings: of each trial as it was proposed, with what later legs changed.
+            settings: of each leg so far, by trial and number: as the trial was proposed, with what legs changed up to there.
         """
 
     def ladder(self) -> list[str]:

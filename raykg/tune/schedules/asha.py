@@ -44,7 +44,7 @@ class Asha(Schedule):
         """Return the way to the first rung."""
         return Leg(trial, 0, self._rungs[0])
 
-    def after(self, results: Sequence[Result], settings: Mapping[int, Mapping[str, Any]]) -> list[Move]:
+    def after(self, results: Sequence[Result], settings: Mapping[tuple[int, int], Mapping[str, Any]]) -> list[Move]:
         """Let Ray decide about the newest result."""
         newest = results[-1]
         rung = newest.number

@@ -27,6 +27,6 @@ class Full(Schedule):
         """Return the only leg."""
         return Leg(trial, 0, 1.0)
 
-    def after(self, results: Sequence[Result], settings: Mapping[int, Mapping[str, Any]]) -> list[Move]:
+    def after(self, results: Sequence[Result], settings: Mapping[tuple[int, int], Mapping[str, Any]]) -> list[Move]:
         """Return nothing: whoever has a result is at its end."""
         return []

@@ -45,7 +45,7 @@ class Growing(Halving):
         """Return the training on the smallest graph."""
         return self._grown(super().first(trial))
 
-    def after(self, results: Sequence[Result], settings: Mapping[int, Mapping[str, Any]]) -> list[Move]:
+    def after(self, results: Sequence[Result], settings: Mapping[tuple[int, int], Mapping[str, Any]]) -> list[Move]:
         """Send the best of a rung on to the next larger graph."""
         return [self._grown(move) if isinstance(move, Leg) else move for move in super().after(results, settings)]
 

@@ -40,7 +40,7 @@ class Halving(Schedule):
         """Return the way to the first rung."""
         return self._leg(trial, 0)
 
-    def after(self, results: Sequence[Result], settings: Mapping[int, Mapping[str, Any]]) -> list[Move]:
+    def after(self, results: Sequence[Result], settings: Mapping[tuple[int, int], Mapping[str, Any]]) -> list[Move]:
         """Send the best of a rung on when the last of its trials is measured."""
         rung = results[-1].number
         there = [result for result in results if result.number == rung]

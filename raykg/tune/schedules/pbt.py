@@ -68,7 +68,7 @@ class Pbt(Schedule):
         """Return the first interval."""
         return Leg(trial, 0, self._ends[0])
 
-    def after(self, results: Sequence[Result], settings: Mapping[int, Mapping[str, Any]]) -> list[Move]:
+    def after(self, results: Sequence[Result], settings: Mapping[tuple[int, int], Mapping[str, Any]]) -> list[Move]:
         """Go on, as what it is or as another one."""
         newest = results[-1]
         number = newest.number + 1
@@ -82,7 +82,7 @@ class Pbt(Schedule):
             return [Leg(newest.trial, number, self._ends[number])]
         random = np.random.default_rng((self.scope.seed, newest.trial, number))
         donor = ranked[len(ranked) - count :][int(random.integers(count))]
-        changed = {key: self._explore(key, settings[donor.trial][key], random) for key in sorted(self.scope.space)}
+        changed = {key: self._explore(key, settings[donor.key][key], random) for key in sorted(self.scope.space)}
         return [Leg(newest.trial, number, self._ends[number], settings=changed, start=donor.key)]
 
     def ladder(self) -> list[str]:

@@ -38,15 +38,19 @@ def test_what_is_no_post_is_a_dead_letter(tmp_path):
         {"tokens": ["x"]},
         {"tokens": ["x"], "tags": ["O", "O"]},
         {"tokens": ["x"], "tags": ["O"], "split": "dev"},
-        {"tokens": "x", "relation": "a", "head": SPAN, "tail": {"start": 0, "end": 9}},
+        {"tokens": "Ann met Bob", "relation": "a", "head": SPAN, "tail": {"start": 0, "end": 9}},
+        {"tokens": ["x"], "tags": "O"},
+        {"tokens": ["half a \ud83d"], "tags": ["O"]},
     ]
     path = write(tmp_path, [*GOOD, *bad])
-    with pytest.raises(PostError, match=r"6 bad rows, max_bad_rows allows 0; first: line 5: is no JSON object"):
+    with pytest.raises(PostError, match=r"8 bad rows, max_bad_rows allows 0; first: line 5: is no JSON object"):
         PostFile(Config(path=path, tasks=1)).stream(0)
     letters = [json.loads(line) for line in (tmp_path / "posts.jsonl.bad.jsonl").read_text().splitlines()]
-    assert [letter["line"] for letter in letters] == [5, 6, 7, 8, 9, 10]
+    assert [letter["line"] for letter in letters] == [5, 6, 7, 8, 9, 10, 11, 12]
     assert "either a relation or tags" in letters[2]["reason"] and "expected as many" in letters[3]["reason"]
-    assert PostFile(Config(path=path, tasks=1, max_bad_rows=6)).stream(0).posts.num_rows == 4
+    assert "tokens: is str, expected a list of texts" in letters[5]["reason"] and "tags: is str" in letters[6]["reason"]
+    assert "surrogates not allowed" in letters[7]["reason"] and "half a \\ud83d" in letters[7]["excerpt"]
+    assert PostFile(Config(path=path, tasks=1, max_bad_rows=8)).stream(0).posts.num_rows == 4
 
 
 @pytest.mark.parametrize(("name", "words"), [("posts.txt", "cannot tell its format"), ("gone.jsonl", "cannot be read")])

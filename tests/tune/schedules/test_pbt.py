@@ -21,7 +21,7 @@ def population(worst):
     return [*results, Result(7, 0, 0.25, {"accuracy": worst}, 1.0)]
 
 
-SETTINGS = {trial: {"train.learning_rate": 0.001 * (trial + 1), "train.weight_decay": 0.0} for trial in range(8)}
+SETTINGS = {(trial, 0): {"train.learning_rate": 0.001 * (trial + 1), "train.weight_decay": 0.0} for trial in range(8)}
 
 
 def test_the_worst_copies_one_of_the_best_and_changes_its_settings():
@@ -29,12 +29,19 @@ def test_the_worst_copies_one_of_the_best_and_changes_its_settings():
     for seed in range(40):
         (move,) = make(seed=seed).after(population(0.1), SETTINGS)
         assert move.trial == 7 and move.number == 1 and move.share == 0.5 and move.start in {(5, 0), (6, 0)}
-        theirs = SETTINGS[move.start[0]]["train.learning_rate"]
+        theirs = SETTINGS[move.start]["train.learning_rate"]
         rate = move.settings["train.learning_rate"]
         seen.add(round(rate / theirs, 3))
         assert 1e-4 <= rate <= 1e-1 and move.settings["train.weight_decay"] in (0.0, 0.1)
     assert {1.2, 0.833} < seen and len(seen) > 4, "moved up, moved down, or drawn anew"
     assert make(seed=3).after(population(0.1), SETTINGS) == make(seed=3).after(population(0.1), SETTINGS)
+
+
+def test_settings_are_those_that_the_copied_weights_were_trained_with():
+    """The copied trial has become another one since."""
+    later = {(trial, 1): {"train.learning_rate": 0.09, "train.weight_decay": 0.0} for trial in range(7)}
+    for seed in range(10):
+        assert make(seed=seed).after(population(0.1), SETTINGS | later) == make(seed=seed).after(population(0.1), SETTINGS)
 
 
 def test_the_others_go_on_as_they_are():
@@ -55,6 +62,6 @@ def test_listed_values_move_to_a_neighbour():
     moved = set()
     for seed in range(20):
         pbt.scope = Scope(8, "accuracy", seed, pbt.scope.space)
-        (move,) = pbt.after(population(0.1), {trial: {"train.beta1": 0.9, "train.micro_batch": 10} for trial in range(8)})
+        (move,) = pbt.after(population(0.1), {(trial, 0): {"train.beta1": 0.9, "train.micro_batch": 10} for trial in range(8)})
         moved.add((move.settings["train.beta1"], move.settings["train.micro_batch"]))
     assert {beta for beta, _ in moved} == {0.8, 0.95} and {batch for _, batch in moved} == {8, 12}
