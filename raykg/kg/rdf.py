@@ -76,6 +76,7 @@ class Statements:
         self.datatypes: list[str | None] = []
         self.numbers: list[int] = []
         self.names: list[tuple[str, str, str, int]] = []
+        self.named: list[int] = []
         self.count = 0
 
     def add(self, statement: Triple | Quad) -> None:
@@ -88,6 +89,7 @@ class Statements:
             language = datatype[1:].lower() if datatype and datatype.startswith("@") else ""
             rank = self._ranks.get(language, len(self._ranks))
             self.names.append((head, column, tail, rank if column in ("label", "description") else 0))
+            self.named.append(number)
             return
         self.heads.append(head)
         self.relations.append(key_of_iri(predicate))
@@ -129,6 +131,10 @@ class Statements:
     def places(self) -> NDArray[np.int64]:
         """Return the number of each triple among the statements, from 0; `[triples]`."""
         return np.array(self.numbers, dtype=np.int64)
+
+    def name_places(self) -> NDArray[np.int64]:
+        """Return the same of the names; `[names]`."""
+        return np.array(self.named, dtype=np.int64)
 
     def _node(self, term: object) -> str:
         if isinstance(term, self._iri):

@@ -5,6 +5,7 @@ import pytest
 
 from raykg.continual.construct import EXTRACTIONS
 from raykg.continual.growing import Growing, accept, grow
+from raykg.kg.build import GraphBuilder
 from raykg.kg.live.errors import LiveError
 from raykg.kg.live.graph import LiveGraph
 from tests.kg.live.conftest import films, live
@@ -75,6 +76,17 @@ def test_another_files_first_line_is_another_post(live):
     (proposal,) = live.proposals("pending")
     assert (found.supported, found.known) == (1, 0)
     assert [piece["what"]["text"] for piece in proposal.evidence] == ["Alien by Ann", "Alien is Ann's"]
+
+
+def test_literals_of_the_same_name_hide_no_entity(tmp_path):
+    texts = {"head": ["Q1", "Q2", "Q2", "Q2"], "relation": ["p", "n", "n", "n"], "tail": ["Q2", "Paris", "Paris", "Paris"]}
+    with GraphBuilder(tmp_path / "graph") as builder:
+        builder.add_triples(pa.table(texts | {"datatype": [None, "string", "@en", "@fr"]}))
+        builder.add_entities(pa.table({"key": ["Q1"], "label": ["PARIS"]}))
+        there = LiveGraph.open(tmp_path / "live", builder.finish())
+    assert grow(there, table(row("Paris", "/place/of", "Somewhere")), GROWING).proposed == 1
+    (one,) = there.proposals("pending")
+    assert one.fact.head == "Q1" and [*one.names] == ["Somewhere"]
 
 
 def test_mentions_have_types(live):

@@ -71,11 +71,13 @@ class Ntriples:
             _bad(raw, problem, block.line + int(lines[other[at]]), block.offset + int(starts[other[at]])) for at, raw, problem in problems
         ]
         triples, names, kept = statements.plain(rows)
-        places = np.concatenate([np.flatnonzero(plain)[kept], other[np.array(parsed, dtype=np.int64)[statements.places()]]])
+        of_plain, of_parsed = np.flatnonzero(plain), other[np.array(parsed, dtype=np.int64)]
+        places = np.concatenate([of_plain[kept], of_parsed[statements.places()]])
         found = [table for table in (names, statements.name_table()) if table is not None]
+        named = np.concatenate([np.delete(of_plain, kept), of_parsed[statements.name_places()]])
         return Piece(
             pa.concat_tables([triples, statements.rows()]) if statements.count else triples,
-            pa.concat_tables(found) if found else None,
+            pa.concat_tables(found).take(np.argsort(named, kind="stable")) if found else None,  # of several types the first line's counts
             block.line + lines[places],
             block.offset + starts[places],
             bad,

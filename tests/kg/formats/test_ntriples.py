@@ -49,3 +49,13 @@ def test_blank_nodes_of_different_files_stay_apart(tmp_path):
         (tmp_path / name).write_text("_:x <http://e/r> <http://e/a> .\n")
     graph, _ = import_graph(tmp_path / "s", [str(tmp_path / "*.nt")])
     assert graph.num_triples == 2
+
+
+def test_the_first_type_is_the_first_lines_whoever_read_it(tmp_path):
+    typed = "<http://e/s> <http://www.w3.org/1999/02/22-rdf-syntax-ns#type> <http://e/{}> .\n"
+    for number, names in enumerate((("First%20One", "Second"), ("Second", "First%20One"))):
+        (tmp_path / str(number)).mkdir()
+        text = "".join(typed.format(name) for name in names) + "<http://e/s> <http://e/p> <http://e/o> .\n"
+        graph, _, _ = run(tmp_path / str(number), "a.nt", text)
+        row = graph.entities.slice(graph.node("http://e/s"), 1).to_pylist()[0]
+        assert row["type"] == f"http://e/{names[0]}"
