@@ -11,7 +11,7 @@ OPEN = torch.ones(5, dtype=torch.bool)
 
 
 def seen(text, image=None):
-    return Seen(text, image, [], [], [])
+    return Seen(text, image, [], [], [], [])
 
 
 def test_a_hidden_layer_keeps_the_parts_of_the_modalities_apart():
