@@ -33,7 +33,7 @@ SIZE = ("resources.cpus_per_worker=3", "resources.threads=1", "resources.data_cp
 LENGTH = ("train.steps=16", "train.checkpoint_every=4", "evaluation.contenders=[]")
 SHORT = ("engine={name: torch}", "questions.train.count=80", "questions.test[0].count=20", "questions.validation=4")
 KILLED_AFTER = 6  # steps, two after a checkpoint
-LONGER = ("train.steps=150", "train.checkpoint_every=10", "train.learning_rate=1e-4")
+LONGER = ("train.steps=400", "train.checkpoint_every=10", "train.learning_rate=1e-4")  # a node needs ten seconds to come back
 ELASTIC = ("resources.min_workers=1", "resources.resize_seconds=3")
 APART = 1e-6  # of a loss, by the order in which sums are taken
 

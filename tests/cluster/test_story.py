@@ -29,4 +29,4 @@ def test_a_training_outlives_a_node(story, cluster, capsys):
 @pytest.mark.story
 def test_a_training_shrinks_with_the_cluster_and_grows_again(story, cluster, capsys):
     story.Story(cluster).resized(*story.SHORT)
-    assert "[2, 1, 2] workers: the same rows in all 150 steps" in capsys.readouterr().out
+    assert "[2, 1, 2] workers: the same rows in all 400 steps" in capsys.readouterr().out
