@@ -40,7 +40,7 @@ class Batches:
         """Hold what batches are made of."""
         self.labels, self.features = labels, features
         readout = model.readout
-        self.reads_text = model.modality != "image"
+        self.reads_text = model.reads_text
         self._pictures = features.pictures if model.image is not None and model.modality != "text" else None
         whose = shuffled(features.picture_of) if model.modality == "shuffled" else np.arange(len(features.picture_of))
         self._picture_of, self._crops_of = features.picture_of[whose], features.crops_of[whose]

@@ -45,10 +45,8 @@ def build(cfg: DualStreamConfig, names: Sequence[str], kind: Kind, strategy: Cho
         places = 3 if cfg.readout != "cls" and kind == "relations" else 1
         head: torch.nn.Module
         if kind == "relations":
-            head = RelationHead(
-                text.width, places, len(names), text=cfg.modality != "image", image=pictures, hidden=cfg.hidden, dropout=cfg.dropout
-            )
-        elif cfg.modality == "image":
+            head = RelationHead(text.width, places, len(names), text=cfg.reads_text, image=pictures, hidden=cfg.hidden, dropout=cfg.dropout)
+        elif not cfg.reads_text:
             raise EncoderError("model.modality (image): words get their tags from the text, expected both, text or shuffled")
         else:
             head = EntityHead(text.width, cfg.positions, names, image=pictures, dropout=cfg.dropout)

@@ -94,11 +94,11 @@ class ContinualConfig:
         """Refuse a comparison of nothing."""
         if not self.strategies or not self.seeds:
             raise ValueError("strategies and seeds: give at least one of each")
-        named = [json.dumps({"name": one.name, **to_dict(one.config)}) for one in self.strategies]
-        for key, values in (("seeds", self.seeds), ("modalities", self.modalities), ("strategies", named)):
-            twice = [value for value, count in Counter(values).items() if count > 1]
-            if twice:
-                raise ValueError(f"{key}: {twice[0]} is given twice: each is run once")
+        strategies = [f"{one.name} with {json.dumps(to_dict(one.config))}" for one in self.strategies]
+        for key, values in (("seeds", self.seeds), ("modalities", self.modalities), ("strategies", strategies)):
+            for value, count in Counter(values).items():
+                if count > 1:
+                    raise ValueError(f"{key}: {value} is given {count} times: each is run once, in a folder of its own")
         if self.modalities and self.model.image is None:
             raise ValueError("modalities need model.image: without pictures there are texts alone")
         for one, modality in product(self.strategies, self.modalities or (None,)):

@@ -109,7 +109,7 @@ class Streams(nn.Module):
         self.after_text = text.after
         shape = text.layers[0]
         fusion = "apart" if image is None and cfg.fusion in ("prefix", "cross") else cfg.fusion
-        self.keys, self.reads_text = cfg.keys, cfg.modality != "image"
+        self.keys, self.reads_text = cfg.keys, cfg.reads_text
         self.entry: nn.Module = nn.Identity()
         self.image = nn.ModuleList()
         self.after_image: nn.Module = nn.Identity()

@@ -51,6 +51,11 @@ class DualStreamConfig:
     dropout: Fraction = 0.1
     """Of everything that is trained."""
 
+    @property
+    def reads_text(self) -> bool:
+        """Whether a head reads the text, or pictures alone."""
+        return self.modality != "image"
+
     def __post_init__(self) -> None:
         """Refuse what cannot be put together."""
         if self.fusion in ("prefix", "cross") and self.image is None:

@@ -98,7 +98,8 @@ def features(stream: PostStream, folder: Path, cfg: ContinualConfig) -> None:
 
     if (folder / "tokens.arrow").exists():
         return
-    write_features(stream.posts, from_dict(type(cfg.model), to_dict(cfg.model) | {"frozen": False, "image": None}), folder, workers=1)
+    of_texts = to_dict(cfg.model) | {"frozen": False, "image": None, "modality": "both"}
+    write_features(stream.posts, from_dict(type(cfg.model), of_texts), folder, workers=1)
     (folder / "features.json").unlink()
     if cfg.model.image is not None:
         _pictures(stream.posts.num_rows, folder, cfg)

@@ -98,6 +98,13 @@ def test_a_course_that_is_broken_off_ends_in_the_same_bytes(tmp_path, monkeypatc
     assert state(Path(whole["folder"])) == state(Path(broken["folder"]))
 
 
+def test_to_find_what_a_sentence_was_not_looked_through_for_is_no_mistake_in_validation(tmp_path, monkeypatch):
+    run = CourseRun(arguments(tmp_path, "replay", "entities"), Ranks())
+    monkeypatch.setattr(run, "counts", lambda *told: np.array([[3, 0, 0], [0, 5, 0]]))  # each type's right, wrong and missed ones
+    assert run.labels.types == ("PER", "LOC")
+    assert run._tested(0)["validation"] == 1.0 and run._tested(0)["f1"] < 1.0
+
+
 class Enough(Exception):
     """Ends a course where a test has seen what it wanted."""
 

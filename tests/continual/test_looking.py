@@ -55,3 +55,13 @@ def test_predictions_come_in_the_order_of_the_rows_and_only_of_what_is_open(tmp_
     assert back == found[::-1]
     unread = [place for place, row in enumerate(rows.tolist()) if not strategy.course.batches.readable[row]]
     assert unread and all(found[place] == [0] for place in unread)
+
+
+def test_where_pictures_alone_are_read_a_row_is_what_its_picture_is(tmp_path):
+    cfg = config(model={"text": "tiny:bert", "image": "tiny:vit", "top": 1, "positions": 64, "modality": "image"})
+    strategy = Vanilla(Config(), course(relation_stream(), tmp_path, cfg))
+    model, rows = model_of(strategy, cfg), np.array([0, 1])
+    batch = strategy.course.batches.batch(rows, strategy.course.labels.open(0), strategy.types_of(rows))
+    with torch.no_grad():
+        expected = model.see(batch).image[:, 0]
+    assert torch.allclose(look(model, strategy, rows).vectors, expected, atol=1e-5)

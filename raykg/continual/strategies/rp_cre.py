@@ -49,7 +49,7 @@ class RpCre(Rehearsal):
     @classmethod
     def model(cls, config: Config, cfg: DualStreamConfig) -> DualStreamConfig:
         """Refuse a model that reads pictures alone: what is refined is what is read of texts."""
-        if cfg.modality == "image":
+        if not cfg.reads_text:
             raise ValueError("rp_cre refines what is read of texts, and modality image reads none: leave one of them out")
         return cfg
 
