@@ -91,19 +91,19 @@ class Order:
             epoch, within = self.position(first)
             steps = min(beyond - first, self.steps_per_epoch - within)
             places = np.arange(within * self.batch, min((within + steps) * self.batch, self.rows), dtype=np.int64)
-            one_window = self.rows <= self.chunk * self.window
-            rows = self._shuffled(places, self.rows, self.seed, epoch) if one_window else self._windowed(places, epoch)
+            if self.rows <= self.chunk * self.window:
+                rows = self._shuffled(places, self.rows, self.seed, epoch)
+            else:  # windows of whole groups; what is left over beside them comes last
+                whole = self.rows - self.rows % self.together
+                rows = np.append(self._windowed(places[places < whole], whole, epoch), places[places >= whole])
             found += np.split(rows, np.arange(self.batch, len(rows), self.batch))
             first += steps
         return found
 
-    def _windowed(self, places: Rows, epoch: int) -> Rows:
-        """Return the rows at some places of an epoch of several windows; what is left over beside whole groups comes last."""
-        whole = self.rows - self.rows % self.together  # or groups behind the last chunk's place would begin in the middle of others
-        if places[-1] >= whole:
-            return np.concatenate([self._windowed(places[places < whole], epoch), places[places >= whole]]) if places[0] < whole else places
-        chunks = -(-whole // self.chunk)
-        missing = chunks * self.chunk - whole  # rows that the last chunk lacks
+    def _windowed(self, places: Rows, total: int, epoch: int) -> Rows:
+        """Return the rows at some places of an epoch of so many rows, all of them in whole groups, in several windows."""
+        chunks = -(-total // self.chunk)
+        missing = chunks * self.chunk - total  # rows that the last chunk lacks
         short = int(unpermute(np.array([chunks - 1]), chunks, self.seed, epoch)[0])  # where that one stands among the shuffled chunks
         size = self.chunk * self.window
         rows = np.empty_like(places)
@@ -117,7 +117,8 @@ class Order:
             if window == short // self.window:  # places behind the short chunk are as many further as it lacks
                 inside = np.where(inside < (short % self.window + 1) * self.chunk - missing, inside, inside + missing)
             chunk, row = np.divmod(inside, self.chunk)
-            rows[here] = permute(window * self.window + chunk, chunks, self.seed, epoch) * self.chunk + row
+            shuffled = np.arange(window * self.window, min((window + 1) * self.window, chunks), dtype=np.int64)
+            rows[here] = permute(shuffled, chunks, self.seed, epoch)[chunk] * self.chunk + row
         return rows
 
     def _shuffled(self, places: Rows, size: int, seed: int, epoch: int) -> Rows:
