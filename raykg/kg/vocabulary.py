@@ -2,7 +2,7 @@
 
 Encoding a chunk against a growing dictionary would hash the whole dictionary once per chunk. Here a chunk is encoded by itself, its few
 distinct texts are staged, and staged texts join the dictionary only when they are as many as it holds: each text is hashed a constant
-number of times.
+number of times. Where most of a chunk's texts are distinct, encoding it would spare little: the next chunks are staged as they are.
 """
 
 from __future__ import annotations
@@ -19,6 +19,8 @@ from raykg.kg.errors import KgError
 NUL = "\0"
 """Parts a literal's text from its datatype inside a vocabulary; no text of a source may hold it."""
 _LEAST = 1 << 21  # staged texts that are always kept back: about 200 MB
+_DISTINCT = 0.6  # of a chunk's texts, from which on the next chunks are not encoded
+_UNENCODED = 7  # chunks, before one tells again how many are distinct
 
 
 class Vocabulary:
@@ -34,6 +36,7 @@ class Vocabulary:
         self.texts: pa.Array = pa.concat_arrays([pa.array([], pa.large_string()), *(chunk.cast(pa.large_string()) for chunk in chunks)])
         self._staged: list[pa.Array] = []
         self._pending = 0
+        self._unencoded = 0  # so many further chunks are staged as they are
 
     def __len__(self) -> int:
         return len(self.texts)
@@ -46,13 +49,19 @@ class Vocabulary:
     def stage(self, texts: pa.Array | pa.ChunkedArray) -> NDArray[np.int32]:
         """Encode a chunk of texts by ids of its own, -1 for null; `[texts]`."""
         column = texts.combine_chunks() if isinstance(texts, pa.ChunkedArray) else texts
+        if self._unencoded and not column.null_count and not pa.types.is_dictionary(column.type):
+            self._unencoded -= 1
+            return self._keep(column, np.arange(len(column), dtype=np.int32))
         if pa.types.is_dictionary(column.type) and pc.count_distinct(column.indices).as_py() < len(column.dictionary):
             column = column.dictionary_decode()  # of a slice, say: only what is there has an id
         if not pa.types.is_dictionary(column.type):
             column = column.dictionary_encode()
-        self._staged.append(column.dictionary.cast(pa.large_string()))
-        self._pending += len(column.dictionary)
-        codes: NDArray[np.int32] = pc.fill_null(column.indices.cast(pa.int32()), -1).to_numpy(zero_copy_only=False)
+            self._unencoded = _UNENCODED if len(column.dictionary) > _DISTINCT * len(column) else 0
+        return self._keep(column.dictionary, pc.fill_null(column.indices.cast(pa.int32()), -1).to_numpy(zero_copy_only=False))
+
+    def _keep(self, texts: pa.Array, codes: NDArray[np.int32]) -> NDArray[np.int32]:
+        self._staged.append(texts.cast(pa.large_string()))
+        self._pending += len(texts)
         return codes
 
     def staged(self) -> list[pa.Array]:

@@ -46,3 +46,14 @@ def test_of_a_dictionary_only_what_occurs_has_an_id():
     assert vocabulary.stage(column.take(pa.array([0, 2, 3, 4]))).tolist() == [0, 0, -1, 1]
     vocabulary.settle(vocabulary.staged())
     assert vocabulary.texts.to_pylist() == ["r", "q"]
+
+
+def test_what_is_mostly_distinct_is_staged_as_it_is_and_told_apart_later():
+    vocabulary = Vocabulary()
+    chunks = [["a", "b", "c"], ["d", "d", "a"], *[["a", "a", "e"]] * 6, ["a", "a", "a"], ["f", "f", "a"], ["d", None, "d"]]
+    codes = [vocabulary.stage(pa.array(chunk)).tolist() for chunk in chunks]
+    assert codes == [[0, 1, 2], [0, 1, 2], *[[0, 1, 2]] * 6, [0, 0, 0], [0, 0, 1], [0, -1, 0]], "each eighth is encoded, and nulls are"
+    mappings = vocabulary.settle(vocabulary.staged())
+    assert vocabulary.texts.to_pylist() == list("abcdef")
+    named = [[None if one < 0 else "abcdef"[mapping[one]] for one in chunk] for mapping, chunk in zip(mappings, codes, strict=True)]
+    assert named == chunks
