@@ -72,7 +72,7 @@ def _problems(table: pa.Table) -> list[tuple[Any, str]]:
     """Return, for each rule, which rows break it, `[rows]`, and how it is said."""
     words = pc.list_value_length(table["tokens"]).to_numpy()
     splits = table["split"].to_numpy(zero_copy_only=False)
-    blank = _rows_with(table["tokens"], lambda flat: pc.is_null(flat))
+    blank = _rows_with(table["tokens"], pc.is_null)
     odd = _rows_with(table["tags"], lambda flat: pc.invert(pc.fill_null(pc.match_substring_regex(flat, _TAG), False)))
     found: list[tuple[Any, str]] = [
         (blank, "tokens: has a word that is null"),

@@ -140,9 +140,17 @@ def test_rays_own_variable_names_the_cluster_of_a_submitted_job(tmp_path: Path, 
 
 
 @pytest.mark.usefixtures("ray_session")
-def test_a_users_mistake_is_told_once_and_not_retried(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("full", [False, True])
+def test_a_users_mistake_is_told_once_and_not_retried(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], full: bool
+) -> None:
     import ray.train
 
+    def no_space() -> None:
+        raise OSError(28, "No space left on device")
+
+    if full:  # for the worker's log
+        monkeypatch.setattr("traceback.print_exc", no_space)
     for name in ("_redirect", "_pin", "_take_device"):
         monkeypatch.setattr(launch, name, lambda *arguments: None)
     monkeypatch.setattr(ray.train, "get_context", lambda: SimpleNamespace(get_world_rank=lambda: 0))
@@ -159,6 +167,7 @@ def test_a_users_mistake_is_told_once_and_not_retried(tmp_path: Path, monkeypatc
     with pytest.raises(TrainError, match=r"^train.batch \(7\) must be even: use 8 \(details in .*logs\)$"):
         launch.fit("tests.train.ray_jobs:refuse", {"folder": str(tmp_path)}, TWO, tmp_path, lambda record: None)
     assert (tmp_path / "starts").read_text() == "x"
+    assert ("Traceback" in capsys.readouterr().err) is not full  # the worker's log says where
 
 
 def test_workers_that_fail_too_often_end_the_run_with_their_last_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
