@@ -1,6 +1,6 @@
 """Ten million triples into a graph: raykg, PyKEEN's TriplesFactory, pyoxigraph's bulk load and RDFLib.
 
-    python benchmarks/import_speed.py --peers PYTHON              # of an environment with pykeen and rdflib; about ten minutes on 2 cores
+    python benchmarks/import_speed.py --peers PYTHON              # of an environment with pykeen and rdflib; five minutes on 2 cores
     python benchmarks/import_speed.py --triples 1000000
 
 The triples are random, with 50 relations and entities drawn with the probability of their rank, written as TSV and as N-Triples. raykg
