@@ -27,6 +27,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from ports import free_port
+
 ROOT = Path(__file__).resolve().parent.parent
 CPUS = 5  # of each worker node; with three for a training worker, two do not fit on one
 SIZE = ("resources.cpus_per_worker=3", "resources.threads=1", "resources.data_cpus=2")
@@ -256,15 +258,6 @@ def told(metrics: Path) -> list[dict[str, Any]]:
 def hashed(model: Path) -> dict[str, str]:
     """Return the SHA-256 of a model's weights by file."""
     return {str(file.relative_to(model)): hashlib.sha256(file.read_bytes()).hexdigest() for file in sorted(model.rglob("*.safetensors"))}
-
-
-def free_port() -> int:
-    """Return a port that nobody listens at."""
-    import socket
-
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 if __name__ == "__main__":

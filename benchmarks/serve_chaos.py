@@ -30,8 +30,9 @@ from chaos.clients import Clients, Tally
 from chaos.disturbances import Disturber, Happened, schedule
 from chaos.load import Load
 from chaos.memory import MOST, Watch
-from chaos.service import free_port, require_token, running, write_service
+from chaos.service import require_token, running, write_service
 from chaos.verdict import faults, judge, report, untested
+from ports import free_port
 
 from raykg.cli.quiet import printing_to
 

@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import json
 import signal
-import socket
 import subprocess
 import sys
 import time
@@ -20,6 +19,8 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
+
+from ports import free_port
 
 _STARTING = 300.0  # seconds until a service must be ready
 _ENDING = 90.0
@@ -105,10 +106,3 @@ def _wait(url: str, process: subprocess.Popen[bytes], log: Path) -> None:
 
 def _last_lines(log: Path) -> str:
     return "\n".join(log.read_text(encoding="utf-8").splitlines()[-10:])
-
-
-def free_port() -> int:
-    """Return a port that nobody listens on."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])

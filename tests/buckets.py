@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import shutil
-import socket
 import subprocess
 import sys
 import tempfile
@@ -15,14 +14,13 @@ from pathlib import Path
 
 from raykg.kg import mirror
 from raykg.kg.transfer import MIRRORS
+from tests.ports import free_port
 
 
 @contextmanager
 def bucket_server() -> Iterator[str]:
     """Start a server, make a bucket, and yield the URI of a folder in it; the mirrors of this machine go with it."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
+    port = free_port()
     command = [sys.executable, "-m", "moto.server", "--host", "127.0.0.1", "--port", str(port)]
     server = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     query = f"scheme=http&endpoint_override=127.0.0.1:{port}&region=us-east-1&allow_bucket_creation=true"

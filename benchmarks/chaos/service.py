@@ -13,7 +13,6 @@ from __future__ import annotations
 
 import os
 import secrets
-import socket
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -87,13 +86,6 @@ def write_service(folder: Path, port: int, replicas: int = 2, gateways: int = 2)
         "http": {"port": port},
     }
     return from_dict(ServeConfig, plain)
-
-
-def free_port() -> int:
-    """Return a port that nobody listens on."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 def require_token(folder: Path) -> None:

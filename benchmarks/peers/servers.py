@@ -23,7 +23,8 @@ from pathlib import Path
 
 from peers.clients import Server
 from peers.questions import READ
-from served import free_port, get_text, served
+from ports import free_port
+from served import get_text, served
 
 _STARTING = 300.0  # seconds until a server must be ready
 _ENDING = 60.0

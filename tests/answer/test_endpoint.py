@@ -1,6 +1,5 @@
 """What goes wrong between an engine and us, over real HTTP: each failure is named with the address, the status and what to do."""
 
-import socket
 import time
 
 import pytest
@@ -9,6 +8,7 @@ from raykg.answer.endpoint import Endpoint, EngineError
 from raykg.answer.engine_config import EngineConfig
 from raykg.answer.question import AnswerError
 from tests.answer.engines import engine
+from tests.ports import free_port
 
 SILENT = 15.0  # seconds; far more than what a busy machine needs for the rest of a test
 
@@ -105,9 +105,7 @@ def test_silence_ends_with_the_time_limit():
 
 
 def test_nobody_there():
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
+    port = free_port()
     endpoint = Endpoint(EngineConfig(endpoint=f"http://127.0.0.1:{port}/v1", tries=2), "films")
     with pytest.raises(EngineError, match=rf"engine http://127.0.0.1:{port}/v1: cannot be reached \(.*\): see whether it runs there"):
         endpoint.ask([{"prompt": "x"}]).result(timeout=20)

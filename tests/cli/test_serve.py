@@ -20,7 +20,8 @@ from raykg.serve.serve_config import ServeConfig
 from tests.answer.runs import write_run
 from tests.architecture.source import ROOT
 from tests.cli.run_raykg import raykg
-from tests.serve.services import free_port, settings
+from tests.ports import free_port
+from tests.serve.services import settings
 from tests.serve.steady import Steady
 
 

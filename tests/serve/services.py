@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import socket
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,6 +11,7 @@ from raykg.serve.app import ServeArguments, absolute, build
 from raykg.serve.graph_owner import end_owner
 from raykg.serve.launch import address_of, drained, serving
 from raykg.serve.serve_config import ServeConfig
+from tests.ports import free_port
 
 SCRIPTED = "tests.serve.scripted"
 
@@ -21,12 +21,6 @@ class Service:
     url: str
     cfg: ServeConfig
     folder: Path
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
 
 
 def settings(folder: Path, **changes) -> dict:
