@@ -1,7 +1,7 @@
 # raykg in a handful of words. Each target does its own set-up in .venv.
 #   make quickstart   a graph -> questions -> a fine-tuned, measured model, in about 15 minutes on 2 idle cores
 #   make test         the default test suite
-#   make stories      the tests that walk a whole way: a cluster that loses a node, a sweep, a service under chaos
+#   make stories      the long tests: a cluster that loses a node, a sweep, a service under chaos, more random graphs
 #   make lint         ruff and strict mypy
 
 PYTHON ?= python3

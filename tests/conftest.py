@@ -16,6 +16,8 @@ from hypothesis import settings
 for _variable in ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"):
     os.environ.setdefault(_variable, "1")
 os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
+# Hundreds of processes of the tests import torch and transformers, a quarter of which is collecting garbage that is none.
+os.environ["PYTHONPATH"] = os.pathsep.join(filter(None, [str(Path(__file__).parent / "startup"), os.environ.get("PYTHONPATH")]))
 # Ray lets its workers wait for everybody else (nice 15): beside the tests of another process, seconds become minutes.
 os.environ.setdefault("RAY_worker_niceness", "0")
 # No test may look for a model or a data set on the network.
@@ -98,6 +100,9 @@ def ray_session(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
         object_store_memory=300 * 2**20,
         _temp_dir=_short_folder(tmp_path_factory),
     )
+    from ray._private.worker import _global_node
+
+    _global_node.kill_log_monitor()  # nobody reads what it passes on, and it looks at every log ten times a second
     yield
     ray.shutdown()
     for name, value in before.items():

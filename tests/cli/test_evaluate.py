@@ -124,6 +124,7 @@ def test_help_shows_examples(capsys):
     assert "raykg evaluate runs/quickstart --strategy plan_execute --topics given --rows 300" in text
 
 
+@pytest.mark.story
 def test_a_question_file_is_read_without_rays_talk(tmp_path):
     write_run(tmp_path)
     (tmp_path / "mine.csv").write_text("question,answers\nwho directed Alien?,Ridley Scott\n")

@@ -70,6 +70,7 @@ def watched(cluster):
     return process
 
 
+@pytest.mark.story
 @pytest.mark.parametrize("cloud", ["aws", "gcp"])
 def test_a_node_that_is_taken_back_is_drained(cluster, metadata, cloud):
     before = names(cluster)

@@ -98,6 +98,7 @@ def test_a_detached_job_is_stopped(client, spec):
         assert raykg("jobs", verb, "nobody").stderr == "raykg: nobody: no such job, `raykg jobs list` shows them\n"
 
 
+@pytest.mark.story
 def test_https_with_a_certificate_that_is_trusted(client, spec, tmp_path, monkeypatch):
     context, trusted = own_certificate(tmp_path)
     with gate(client.state["dashboard"], context) as door:

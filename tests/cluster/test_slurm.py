@@ -37,6 +37,7 @@ def submit(folder, *command):
     return subprocess.run(["bash", str(SCRIPT), *command], cwd=folder, capture_output=True, text=True, timeout=180, check=False)
 
 
+@pytest.mark.story
 def test_a_command_joins_the_cluster_of_its_allocation_and_its_exit_code_is_the_job_s(allocation):
     code = (
         "import os, ray; ray.init(log_to_driver=False); token = os.environ['RAY_AUTH_TOKEN_PATH']; "

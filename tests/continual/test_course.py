@@ -129,7 +129,15 @@ def next_gradients(ranks, given):
         TorchEngine.step = step
 
 
-@pytest.mark.parametrize(("strategy", "kind"), [("lmc", "relations"), ("rp_cre", "relations"), ("ewc", "entities"), ("lwf", "entities")])
+@pytest.mark.parametrize(
+    ("strategy", "kind"),
+    [
+        ("lmc", "relations"),
+        pytest.param("rp_cre", "relations", marks=pytest.mark.story),
+        ("ewc", "entities"),
+        pytest.param("lwf", "entities", marks=pytest.mark.story),
+    ],
+)
 def test_two_workers_learn_what_one_learns(tmp_path, monkeypatch, strategy, kind):
     """Gradients are compared, not weights: where one is nearly zero, AdamW makes a whole step of its rounding."""
     given = arguments(

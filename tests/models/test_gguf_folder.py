@@ -18,6 +18,7 @@ def test_a_file_that_is_no_gguf(tmp_path: Path) -> None:
         resolve(str(tmp_path / "short.gguf"), tmp_path)
 
 
+@pytest.mark.story
 def test_the_cached_model_computes_what_the_gguf_computes(tmp_path: Path) -> None:
     from transformers import AutoModelForCausalLM
 

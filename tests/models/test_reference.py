@@ -1,6 +1,5 @@
 import json
 import shutil
-import time
 from pathlib import Path
 
 import pytest
@@ -191,12 +190,9 @@ def smollm2() -> Path:
         pytest.skip(f"the default model is not here: {error}")
 
 
-def test_the_default_model_loads_in_seconds_and_its_tokenizer_is_right() -> None:
+def test_the_default_model_is_loaded_and_its_tokenizer_is_right() -> None:
     folder = smollm2()
-    load_tokenizer(folder)  # pays for the imports
-    start = time.perf_counter()
     tokenizer, model = load_tokenizer(folder), load_model(folder)
-    assert time.perf_counter() - start < 4.0  # 1 to 2 s on a quiet machine
     assert (tokenizer.eos_token, tokenizer.pad_token, tokenizer.bos_token) == ("<|im_end|>", "<|im_end|>", "<|im_start|>")
     assert tokenizer("hello").input_ids == [28120], "the tokenizer adds special tokens"
     assert len(tokenizer) == model.config.vocab_size == 49152

@@ -13,6 +13,7 @@ import subprocess
 import sys
 
 import httpx
+import pytest
 
 from raykg.serve import kg_response_schema, response_schema
 
@@ -60,6 +61,7 @@ def checked(document, url, key, folder, examples=5):
     return done.returncode, done.stdout + done.stderr
 
 
+@pytest.mark.story
 def test_what_the_document_says_is_true(keyed, tmp_path):
     document = httpx.get(f"{keyed.url}/openapi.json").json()
     operations = sum(len(methods) for methods in document["paths"].values())

@@ -9,6 +9,7 @@ from tests.graphs import film_graph
 from tests.train.small_job import small_job
 
 
+@pytest.mark.story
 @pytest.mark.usefixtures("ray_session")
 def test_twelve_steps_of_forty(tmp_path):
     film_graph(tmp_path / "films")

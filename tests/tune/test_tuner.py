@@ -23,6 +23,7 @@ def told(decisions):
     return decisions.proposed, sorted((one.key, one.values) for one in decisions.results), decisions.stopped
 
 
+@pytest.mark.story
 def test_a_driver_that_is_killed_leaves_the_undisturbed_sweep(ray_session, tmp_path):
     import ray
 

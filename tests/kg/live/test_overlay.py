@@ -17,6 +17,7 @@ from raykg.kg.retrieval import RetrievalBudget
 from raykg.kg.retrieval.khop import KHop
 from raykg.kg.retrieval.paths import Paths
 from raykg.kg.retrieval.personalised_pagerank import PersonalisedPageRank
+from tests.blocks import blocks
 from tests.graphs import film_graph
 from tests.kg.live.edits import built, edited, facts_of
 from tests.kg.logical_form.random_forms import RandomForms
@@ -43,7 +44,7 @@ def fact(graph, triple):
     return graph.key(head), graph.relations["key"][relation].as_py(), graph.key(tail), graph.entities["datatype"][tail].as_py()
 
 
-@pytest.mark.parametrize("block", range(4))
+@blocks(4, 2)
 def test_a_view_answers_what_a_graph_from_scratch_answers(tmp_path, block):
     seen = {"retracted": 0, "added": 0, "nodes": 0, "answers": 0}
     for seed in range(block * GRAPHS // 4, (block + 1) * GRAPHS // 4):

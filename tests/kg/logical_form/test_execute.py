@@ -27,6 +27,7 @@ from raykg.kg.logical_form import (
     verify,
     write,
 )
+from tests.blocks import blocks
 from tests.graphs import film_graph
 from tests.kg.logical_form import metaqa
 from tests.kg.logical_form.reference import random_graph
@@ -49,7 +50,7 @@ def keys(graph, text):
     return graph.keys(execute(bound(text, graph), graph).answers)
 
 
-@pytest.mark.parametrize("block", range(4))
+@blocks(4, 2)
 def test_executor_oxigraph_and_plain_sets_agree(tmp_path, block):
     """The three-way agreement, on random plans over random graphs; what the plans hold is counted, so that no case is missing unseen."""
     seen = Counter()

@@ -26,6 +26,7 @@ from raykg.kg.logical_form import (
     with_entities,
     write,
 )
+from tests.blocks import blocks
 from tests.graphs import film_graph
 from tests.kg.logical_form.reference import Reference, random_graph
 
@@ -73,7 +74,7 @@ def proofs(folder, seed, forms):
             yield graph, reference, form, result, prove(form, graph, result)
 
 
-@pytest.mark.parametrize("block", range(4))
+@blocks(4, 2)
 def test_every_answer_has_a_proof_that_holds(tmp_path, block):
     proved = single = 0
     for seed in range(block * 4, block * 4 + 4):
@@ -145,7 +146,7 @@ def mutations(data, graph, rng):
             yield "plan", changed(lambda d, old=old, new=new: d.update(plan=d["plan"].replace(old, new, 1)))
 
 
-@pytest.mark.parametrize("block", range(4))
+@blocks(4, 2)
 def test_no_changed_proof_is_accepted_unless_it_is_true(tmp_path, block):
     """Any change breaks the seal; sealed anew, only what is true gets through, never a wrong key, version or claim."""
     rng = Random(block)
