@@ -16,6 +16,7 @@ from __future__ import annotations
 import argparse
 import json
 import os
+import random
 import secrets
 import shlex
 import signal
@@ -26,13 +27,14 @@ import tempfile
 import time
 import urllib.error
 import urllib.request
-from contextlib import ExitStack, suppress
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 import psutil
 
 HEAD = "head"
+_PORTS = range(20_000, 32_000)  # no system gives these to whoever asks for any port, and Ray's workers take 10002 to 19999
 FOLDER = Path(tempfile.gettempdir()) / f"raykg-local-{os.getuid()}"  # Ray's sockets are below it: their paths must stay short
 _OBJECT_STORE = 200 << 20  # bytes of each node
 _START = 120.0  # seconds that a node has to appear
@@ -187,12 +189,19 @@ def _address(name: str) -> str:
 
 
 def _free_ports(count: int) -> list[int]:
-    """Return ports that nobody listens at; all are held until all are found, so that they differ."""
-    with ExitStack() as stack:
-        held = [stack.enter_context(socket.socket()) for _ in range(count)]
-        for one in held:
-            one.bind(("127.0.0.1", 0))
-        return [one.getsockname()[1] for one in held]
+    """Return ports that nobody listens at and nobody is given by chance before their servers start.
+
+    Raises:
+        RuntimeError: so many are not to be had.
+    """
+    found: list[int] = []
+    for port in random.SystemRandom().sample(_PORTS, 100 + count):
+        with suppress(OSError), socket.socket() as probe:
+            probe.bind(("127.0.0.1", port))
+            found.append(port)
+        if len(found) == count:
+            return found
+    raise RuntimeError(f"of the ports {_PORTS.start} to {_PORTS.stop} fewer than {count} are free at 127.0.0.1: see what listens there")
 
 
 def main() -> None:

@@ -1,4 +1,4 @@
-"""One cluster of three nodes for all tests of this folder: token authentication on, a head without CPUs."""
+"""One cluster for all tests of this folder: token authentication on, a head without CPUs, a worker, and another one for who asks."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import pytest
 
 from tests.cluster.local import LocalCluster
 
-CPUS = 5  # of each of the two workers
+CPUS = 5  # of each worker
 
 
 @pytest.fixture(scope="session")
@@ -18,12 +18,20 @@ def cluster():
     folder = Path(tempfile.mkdtemp(prefix="rkg", dir="/tmp"))  # a short path: Ray's sockets are below it
     started = LocalCluster(folder)
     try:
-        started.up(workers=2, cpus=CPUS)
+        started.up(workers=1, cpus=CPUS)
         yield started
     finally:
         for name in started.running():
             started.kill(name)  # nothing that is worth a goodbye
         shutil.rmtree(folder, ignore_errors=True)
+
+
+@pytest.fixture
+def three_nodes(cluster):
+    """The cluster with a second worker."""
+    if "worker-2" not in cluster.running():
+        cluster.start("worker-2")
+    return cluster
 
 
 @pytest.fixture

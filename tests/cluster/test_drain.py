@@ -72,7 +72,8 @@ def watched(cluster):
 
 @pytest.mark.story
 @pytest.mark.parametrize("cloud", ["aws", "gcp"])
-def test_a_node_that_is_taken_back_is_drained(cluster, metadata, cloud):
+def test_a_node_that_is_taken_back_is_drained(three_nodes, metadata, cloud):
+    cluster = three_nodes
     before = names(cluster)
     assert set(before) == cluster.alive()
     watching = watched(cluster) if cloud == "aws" else None

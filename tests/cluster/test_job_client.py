@@ -1,4 +1,4 @@
-"""Jobs on a real cluster of three nodes, through the commands that a user gives."""
+"""Jobs on a real cluster, through the commands that a user gives."""
 
 import json
 import os

@@ -12,7 +12,8 @@ from tests.architecture.source import ROOT
 
 
 @pytest.fixture
-def story(cluster):
+def story(monkeypatch):
+    monkeypatch.syspath_prepend(ROOT / "benchmarks")  # where a script finds its neighbours
     spec = importlib.util.spec_from_file_location("cluster_story", ROOT / "benchmarks" / "cluster_story.py")
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
@@ -20,13 +21,13 @@ def story(cluster):
 
 
 @pytest.mark.story
-def test_a_training_outlives_a_node(story, cluster, capsys):
-    story.Story(cluster).trained_twice(*story.SHORT)
+def test_a_training_outlives_a_node(story, three_nodes, capsys):
+    story.Story(three_nodes).trained_twice(*story.SHORT)
     said = capsys.readouterr().out
     assert "killed after step" in said and "the same weights" in said and "the same 16 losses, to the last bit, after 2 starts" in said
 
 
 @pytest.mark.story
-def test_a_training_shrinks_with_the_cluster_and_grows_again(story, cluster, capsys):
-    story.Story(cluster).resized(*story.SHORT)
+def test_a_training_shrinks_with_the_cluster_and_grows_again(story, three_nodes, capsys):
+    story.Story(three_nodes).resized(*story.SHORT)
     assert "[2, 1, 2] workers: the same rows in all 400 steps" in capsys.readouterr().out
