@@ -159,11 +159,11 @@ def _watch(metrics: Path, ended: threading.Event) -> None:
         return found
 
     before = len(read_metrics(metrics))
-    while not ended.wait(0.2) and sum(record["kind"] == "step" for record in read_metrics(metrics)[before:]) < 2:
+    while not ended.wait(1.0) and sum(record["kind"] == "step" for record in read_metrics(metrics)[before:]) < 2:
         pass
     began, first = time.monotonic(), used()
     seen, last = began, first
-    while not ended.wait(0.5):  # it ends some seconds after the last step, for which the model is written
+    while not ended.wait(5.0):  # seldom, for looking takes time from who trains; it ends after the last step, when the model is written
         records = read_metrics(metrics)
         if records[-1]["kind"] == "step":
             seen, last = time.monotonic(), used()

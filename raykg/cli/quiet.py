@@ -28,6 +28,7 @@ def start_ray(cpus: int, logs: Path) -> None:
     What it says goes to `<logs>/driver.log`.
     """
     from raykg.train.launch import quieten, take_sigterm_back
+    from raykg.train.own_ray import start_own
     from raykg.train.token import use_token
 
     if os.environ.get("RAY_ADDRESS"):
@@ -41,7 +42,7 @@ def start_ray(cpus: int, logs: Path) -> None:
             if os.environ.get("RAY_ADDRESS"):  # as Ray sets it for submitted jobs
                 ray.init(log_to_driver=False, configure_logging=False)
             else:
-                ray.init(address="local", num_cpus=cpus, include_dashboard=False, log_to_driver=False, configure_logging=False)
+                start_own(cpus)
     take_sigterm_back()
     ray.data.DataContext.get_current().enable_progress_bars = False
 

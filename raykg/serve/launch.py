@@ -65,6 +65,7 @@ def start_ray(cfg: ServeConfig, logs: Path, hosted: Sequence[Hosting] | None = N
     from raykg.serve.paths import absolute
     from raykg.serve.sharing import hostings
     from raykg.train.launch import quieten
+    from raykg.train.own_ray import start_own
     from raykg.train.token import use_token
 
     if os.environ.get("RAY_ADDRESS"):
@@ -81,14 +82,7 @@ def start_ray(cfg: ServeConfig, logs: Path, hosted: Sequence[Hosting] | None = N
         if os.environ.get("RAY_ADDRESS"):
             ray.init(log_to_driver=False, configure_logging=False)
         else:
-            ray.init(
-                address="local",  # never a cluster that happens to run on this machine: its size is another, and it is somebody's
-                num_cpus=max(2, int(-(-needed // 1))),
-                include_dashboard=False,
-                log_to_driver=False,
-                configure_logging=False,
-                object_store_memory=_OBJECT_STORE,
-            )
+            start_own(max(2, int(-(-needed // 1))), _OBJECT_STORE)
     check_room(cfg, groups)
 
 

@@ -33,6 +33,7 @@ from raykg.kg import mirror
 from raykg.kg.store import write_atomically
 from raykg.train.beside import run_beside
 from raykg.train.errors import TrainError
+from raykg.train.own_ray import start_own
 from raykg.train.run_folder import follow
 from raykg.train.settings import ResourcesConfig
 from raykg.train.token import PLACES, use_token
@@ -77,15 +78,7 @@ def start_ray(resources: ResourcesConfig, logs: Path, times: int = 1) -> None:
                 shown = f"the token of {token}" if token else f"no token was found ({PLACES})"
                 raise TrainError(f"{where}: {reason}; {shown}: start one, or leave the address out to start Ray here") from error
         else:
-            os.environ.setdefault("RAY_TRAIN_ENABLE_PREEMPTION_WATCHER", "0")  # a process a start, for nodes that a cloud takes back
-            ray.init(
-                address="local",  # never a cluster that happens to run on this machine: its size is another, and it is somebody's
-                num_cpus=times * resources.logical_cpus,
-                include_dashboard=False,
-                log_to_driver=False,
-                configure_logging=False,
-                object_store_memory=_OBJECT_STORE,
-            )
+            start_own(times * resources.logical_cpus, _OBJECT_STORE)
     take_sigterm_back()
     import ray.data
 

@@ -23,7 +23,18 @@ FLOORS = """
 # A package outside -> the rooms, folders and files that may import it, anywhere in them and under TYPE_CHECKING too.
 WALLS = {
     "torch": ["models/", "answer/", "eval/", "train/", "continual/", "serve/", "data/collate.py"],
-    "ray": ["data/", "train/launch.py", "train/beside.py", "train/draining.py", "continual/", "tune/", "serve/", "cluster/", "cli/"],
+    "ray": [
+        "data/",
+        "train/launch.py",
+        "train/own_ray.py",
+        "train/beside.py",
+        "train/draining.py",
+        "continual/",
+        "tune/",
+        "serve/",
+        "cluster/",
+        "cli/",
+    ],
     "deepspeed": ["train/engines/deepspeed.py"],
     "peft": ["models/"],
     "pyoxigraph": ["kg/"],
