@@ -66,6 +66,7 @@ def test_a_model_of_pictures_without_any_is_refused(tmp_path):
         write_pictures(pa.table({"image": pa.chunked_array([[None]], pa.string())}), cfg, tmp_path, 1, tmp_path)
 
 
+@pytest.mark.story
 def test_crops_are_shown_beside_their_picture_a_token_each(ray_session, tmp_path):
     stream = relation_stream()
     count = stream.posts.num_rows
