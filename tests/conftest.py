@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import secrets
 import sys
@@ -16,8 +17,9 @@ from hypothesis import settings
 for _variable in ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"):
     os.environ.setdefault(_variable, "1")
 os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
-# Hundreds of processes of the tests import torch and transformers, a quarter of which is collecting garbage that is none.
+# Hundreds of processes of the tests import torch and transformers, a quarter of which is collecting garbage that is none; so do these.
 os.environ["PYTHONPATH"] = os.pathsep.join(filter(None, [str(Path(__file__).parent / "startup"), os.environ.get("PYTHONPATH")]))
+gc.set_threshold(100_000, 50, 100)
 # Ray lets its workers wait for everybody else (nice 15): beside the tests of another process, seconds become minutes.
 os.environ.setdefault("RAY_worker_niceness", "0")
 # No test may look for a model or a data set on the network.

@@ -7,8 +7,10 @@ for readers of the code. A `RaykgError` is the user's to repair and is printed i
 
 from __future__ import annotations
 
+import atexit
 import difflib
 import errno
+import gc
 import importlib
 import logging
 import re
@@ -63,6 +65,7 @@ _FOR_READERS = re.compile(r"^(Args|Raises|Returns|Yields|Attributes|Note|Source|
 
 def main(argv: Sequence[str] | None = None) -> NoReturn:
     """Run the command line and exit: 0 done, 2 the user's mistake, 130 Ctrl-C, 1 anything else."""
+    atexit.register(gc.freeze)  # Python would look through torch and transformers for garbage before it ends: more than a second
     arguments = list(sys.argv[1:] if argv is None else argv)
     debug = "--debug" in arguments[:1]
     arguments = arguments[1:] if debug else arguments

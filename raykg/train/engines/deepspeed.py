@@ -273,4 +273,21 @@ def _import_deepspeed(device: torch.device) -> Any:  # noqa: ANN401 - the untype
         deepspeed.ops.__compatible_ops__["deepspeed_shm_comm"] = False
     if not deepspeed.comm.is_initialized():
         deepspeed.comm.init_distributed(dist_backend="gloo" if cpu else "nccl", auto_mpi_discovery=False, verbose=False)
+    _import_muon()
     return deepspeed
+
+
+def _import_muon() -> None:
+    """Import DeepSpeed's Muon, at which it looks before it takes any optimiser, without the compiler.
+
+    Its functions are handed to torch.compile when they are defined, for which torch imports all of its compiler: two seconds of every
+    start. Torch looks at the variable each time; what is compiled later is not touched.
+    """
+    import os
+
+    before = os.environ.get("TORCHDYNAMO_DISABLE")
+    os.environ["TORCHDYNAMO_DISABLE"] = "1"
+    try:
+        import deepspeed.runtime.zero.muon.muon_optimizer  # noqa: F401 - for what it does to sys.modules
+    finally:
+        os.environ.pop("TORCHDYNAMO_DISABLE") if before is None else os.environ.update(TORCHDYNAMO_DISABLE=before)
