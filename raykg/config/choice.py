@@ -14,6 +14,7 @@ import inspect
 import json
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 from types import ModuleType
 from typing import TYPE_CHECKING, Annotated, Any, TypeAlias, get_args
@@ -21,6 +22,7 @@ from typing import TYPE_CHECKING, Annotated, Any, TypeAlias, get_args
 from raykg.config.errors import Plain, RaykgError, TypeForm
 
 if TYPE_CHECKING:
+    from pydantic import TypeAdapter
     from pydantic_core import CoreSchema
 
 Config: TypeAlias = Any  # an instance of a class made by `raykg.config.schema.config`; which one, only the method's file knows
@@ -104,9 +106,15 @@ def read_section(section: type[Any], settings: Mapping[str, Plain]) -> Config:
     Raises:
         pydantic.ValidationError: with all problems; only the loader sees it.
     """
+    return adapter(section).validate_json(json.dumps(settings), strict=True)  # type: ignore[arg-type]  # a class is hashable
+
+
+@lru_cache(maxsize=256)
+def adapter(section: type[Any]) -> TypeAdapter[Any]:
+    """Return pydantic's validator of a config class; building one takes milliseconds."""
     from pydantic import TypeAdapter
 
-    return TypeAdapter(section).validate_json(json.dumps(settings), strict=True)
+    return TypeAdapter(section)
 
 
 def chosen(folder: str, name: str, **settings: Plain) -> Chosen:

@@ -15,7 +15,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Generic, TypeVar
 
-from raykg.config.choice import Chosen
+from raykg.config.choice import Chosen, adapter
 from raykg.config.document import Document, KeyPath, key_path, read_file
 from raykg.config.errors import ConfigErrors, Plain, TypeForm
 from raykg.config.expected import bare, choice_of, field_types, item_type, members, section_of, step
@@ -81,11 +81,11 @@ def from_dict(cls: type[T], settings: Mapping[str, Plain]) -> T:
 
 
 def _validate(cls: type[T], prepared: Plain, document: Document, explainer: Explainer) -> T:
-    from pydantic import TypeAdapter, ValidationError
+    from pydantic import ValidationError
 
     problems = list(document.problems)
     try:
-        cfg: T = TypeAdapter(cls).validate_json(json.dumps(prepared), strict=True)
+        cfg: T = adapter(cls).validate_json(json.dumps(prepared), strict=True)  # type: ignore[arg-type]  # a class is hashable
     except ValidationError as error:
         raise ConfigErrors(problems + explainer.problems(error)) from None
     if problems:

@@ -13,6 +13,7 @@ from raykg.data.prompts import STOP
 from raykg.kg.logical_form import parse
 from raykg.models import tiny
 from tests.answer.random_models import merged_tokenizer, nasty_graph, random_model
+from tests.blocks import blocks
 
 PROMPTS = ["who? =>", "a much longer question =>", "b =>"]
 
@@ -68,19 +69,19 @@ def test_beams_are_those_of_a_search_with_a_mask(graph, tokenizer, limit):
     assert found[0] == found[1]
 
 
+@blocks(2, 1)
 @pytest.mark.parametrize("limit", [1, 3, 7, 20])
 @pytest.mark.parametrize("beams", [1, 2, 5])
-def test_every_beam_is_a_plan(graph, tokenizer, limit, beams):
-    for seed in range(2):
-        generator = Generator(random_model(tokenizer, seed, 1.0 + seed), tokenizer, batch=5)
-        grammars = [PlanGrammar.of(graph), PlanGrammar.of(graph).copying(["b", "who"]), PlanGrammar.of(graph)]
-        free = generator.generate_beams(PROMPTS, limit, STOP, beams, [grammars[0]] * 3)
-        texts = [*free, *([] if limit < 3 else generator.generate_beams(PROMPTS, limit, STOP, beams, grammars))]
-        assert all(free)
-        for found in texts:
-            assert 1 <= len(found) <= beams and len(set(found)) == len(found)
-            for text in found:
-                parse(text.strip(), graph)
+def test_every_beam_is_a_plan(graph, tokenizer, limit, beams, block):
+    generator = Generator(random_model(tokenizer, block, 1.0 + block), tokenizer, batch=5)
+    grammars = [PlanGrammar.of(graph), PlanGrammar.of(graph).copying(["b", "who"]), PlanGrammar.of(graph)]
+    free = generator.generate_beams(PROMPTS, limit, STOP, beams, [grammars[0]] * 3)
+    texts = [*free, *([] if limit < 3 else generator.generate_beams(PROMPTS, limit, STOP, beams, grammars))]
+    assert all(free)
+    for found in texts:
+        assert 1 <= len(found) <= beams and len(set(found)) == len(found)
+        for text in found:
+            parse(text.strip(), graph)
 
 
 def test_a_grammar_with_one_plan_gives_one(tmp_path, tokenizer):

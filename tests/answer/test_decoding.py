@@ -8,6 +8,7 @@ from raykg.answer import decoding
 from raykg.answer.decoding import Decoder, Line
 from raykg.answer.prefixes import Prefixes
 from raykg.models import tiny
+from tests.blocks import blocks
 
 LENGTH = 14
 
@@ -57,10 +58,10 @@ def prompts_of(rng, count):
     return made
 
 
-@pytest.mark.parametrize("seed", range(3))
+@blocks(3, 1)
 @pytest.mark.parametrize("keep", [None, False, True])
-def test_lines_that_come_and_go_are_written_as_if_alone(model, seed, keep):
-    rng = Random(seed)
+def test_lines_that_come_and_go_are_written_as_if_alone(model, block, keep):
+    rng = Random(block)
     lines = [Until(prompt, rng.randint(1, LENGTH)) for prompt in prompts_of(rng, 25)]
     decoder = Decoder(model, 6, None if keep is None else Prefixes(1 << 20), keep_prompts=bool(keep))
     waiting, ended, most = list(lines), [], 0

@@ -17,6 +17,7 @@ def run(captured, *arguments):
     return exit_.value.code or 0, out, err
 
 
+@pytest.mark.story
 def test_posts_become_proposals_once_and_a_version_where_they_are_accepted(ray_session, tmp_path, capfd):
     model = learnt(tmp_path)
     posts = written([*unseen_posts(tmp_path), "no post"], tmp_path / "posts.jsonl")

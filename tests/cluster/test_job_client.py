@@ -84,6 +84,7 @@ def test_a_failed_job_is_submitted_again_and_a_mistake_is_not(client, spec, tmp_
     assert [name for name in jobs(client) if name.startswith("wrong")] == ["wrong"]
 
 
+@pytest.mark.story
 def test_a_detached_job_is_stopped(client, spec):
     done = raykg("submit", str(spec("sleep 600")), "--id", "long", "--detach")
     assert done.returncode == 0 and "succeeded" not in done.stderr

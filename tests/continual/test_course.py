@@ -70,7 +70,7 @@ def test_a_memory_that_is_never_rehearsed_changes_nothing(tmp_path):
         ("lmc", "relations", 2),  # before the first checkpoint
         ("lmc", "relations", 15),  # within the second task
         ("rp_cre", "relations", 11),  # between the tasks
-        ("emar", "entities", 7),
+        pytest.param("emar", "entities", 7, marks=pytest.mark.story),
         ("ewc", "entities", 7),
     ],
 )
@@ -134,7 +134,7 @@ def next_gradients(ranks, given):
     [
         ("lmc", "relations"),
         pytest.param("rp_cre", "relations", marks=pytest.mark.story),
-        ("ewc", "entities"),
+        pytest.param("ewc", "entities", marks=pytest.mark.story),
         pytest.param("lwf", "entities", marks=pytest.mark.story),
     ],
 )

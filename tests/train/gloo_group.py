@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import multiprocessing
 import os
 import pickle
@@ -48,6 +49,7 @@ def _member(rank: int, world: int, folder: str, job: Callable[..., Any], argumen
 
     from raykg.train.ranks import Ranks
 
+    gc.freeze()  # DeepSpeed collects garbage whenever it builds an engine
     torch.set_num_threads(1)
     dist.init_process_group("gloo", init_method=f"file://{folder}/store", rank=rank, world_size=world)
     try:

@@ -92,7 +92,7 @@ def test_an_interrupted_run_ends_as_the_quiet_one(tmp_path: Path, engine: str) -
     assert export_hash(tmp_path / "whole", 7) == export_hash(tmp_path / "cut", 7)
 
 
-@pytest.mark.parametrize("engine", ["torch", "zero3"])
+@pytest.mark.parametrize("engine", ["torch", pytest.param("zero3", marks=pytest.mark.story)])
 def test_a_run_in_a_bucket_outlives_its_machines(tmp_path: Path, engine: str, bucket_uri: str) -> None:
     base = ENGINES[engine]
     case = Case(engine=base.engine, settings=base.settings, steps=7, micro=4, dropout=0.2, clip=0.5, stop_after=5, checkpoint_every=2)

@@ -14,6 +14,7 @@ from raykg.kg.build import from_triples
 from raykg.kg.linking import Linker
 from raykg.kg.logical_form import verify
 from raykg.models.reference import load_model, load_tokenizer, resolve
+from tests.blocks import blocks
 from tests.graphs import film_graph
 
 
@@ -113,9 +114,9 @@ def test_options_are_every_relation_in_both_directions(graph, linker):
     assert back.met[0].options[0].words == "Alien, Aliens, Blade Runner and 4 more in language english"
 
 
-@pytest.mark.parametrize("seed", range(8))
-def test_an_oracle_reaches_the_goal_exactly_when_a_path_is_short_enough(tmp_path_factory, seed):
-    random = np.random.default_rng(seed)
+@blocks(8, 3)
+def test_an_oracle_reaches_the_goal_exactly_when_a_path_is_short_enough(tmp_path_factory, block):
+    random = np.random.default_rng(block)
     names = [f"n{i}" for i in range(12)]
     facts = {(str(random.choice(names)), f"r{random.integers(3)}", str(random.choice(names))) for _ in range(14)}
     graph = from_triples(tmp_path_factory.mktemp("random"), sorted(facts), labels={name: name for name in names})
@@ -131,7 +132,7 @@ def test_an_oracle_reaches_the_goal_exactly_when_a_path_is_short_enough(tmp_path
             assert (goal in answer.ids) == within
             assert answer.proof is None or verify(answer.proof, graph)
             possible, reached = possible + within, reached + (goal in answer.ids)
-            by_chance += goal in walk(graph, linker, Random(seed * 1000 + start), question, max_hops=3, options=99).ids
+            by_chance += goal in walk(graph, linker, Random(block * 1000 + start), question, max_hops=3, options=99).ids
     assert reached == possible
     assert by_chance < reached or not possible
 
