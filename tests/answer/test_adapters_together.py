@@ -37,7 +37,7 @@ def decode(decoder, lines, rng):
     return mixed
 
 
-@pytest.mark.parametrize("keep", [None, False, True])
+@pytest.mark.parametrize("keep", [pytest.param(None, marks=pytest.mark.story), False, True])
 def test_a_mixed_batch_writes_what_each_adapter_writes_alone(family, keep):
     rng = Random(4)
     lines = []

@@ -60,7 +60,9 @@ def rows(graphs):
     return {name: Generator(graph, EVERY_KIND, SEED).rows(np.arange(160)).to_pylist() for name, graph in graphs.items()}
 
 
-GRAPHS = pytest.mark.parametrize("name", ["films", "dense", "sparse", "awkward 0", "awkward 1", "awkward 2"])
+GRAPHS = pytest.mark.parametrize(
+    "name", ["films", "dense", "sparse", "awkward 0", *(pytest.param(f"awkward {n}", marks=pytest.mark.story) for n in (1, 2))]
+)
 
 
 def bound(row, graph):

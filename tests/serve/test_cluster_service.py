@@ -19,6 +19,8 @@ from tests.clusters import serve_config
 from tests.serve.collector import Collector, collecting
 from tests.serve.services import SCRIPTED
 
+pytestmark = pytest.mark.story  # callers, shared limits and traces have tests of their own, each within one process
+
 SENDER = "00-" + "5e" * 16 + "-" + "cd" * 8 + "-01"
 
 
