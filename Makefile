@@ -32,7 +32,7 @@ quickstart: install
 	@$(BIN)/raykg train jobs/configs/finetune/quickstart.yaml
 
 test: install
-	@$(BIN)/python -m pytest --numprocesses 2 --dist loadgroup -m "not story"
+	@$(BIN)/python -m pytest --numprocesses 2 --dist loadgroup --no-loadscope-reorder -m "not story"
 
 stories: install
 	@$(BIN)/python -m pytest -m story

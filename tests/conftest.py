@@ -32,6 +32,8 @@ settings.load_profile("unhurried")
 
 # Folders whose tests run one after the other. Commands start a Ray of their own where they need one; one cluster, one browser.
 GROUPS = {"cli/": "commands", "cluster/": "cluster", "serve/web/": "page"}
+# Begun first, so that not one of them is left at the end while the other process has nothing to do.
+LONGEST = ["ray", "cluster", "continual/test_course.py", "train/test_loop.py", "train/engines/test_deepspeed.py", "page"]
 LOGICAL_CPUS = 6  # two training workers, two for the Ray Data pipelines that feed them, two for the replicas of a service
 
 
@@ -40,6 +42,8 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Name the group of each test: `make test` runs two groups at a time, and whatever needs the one Ray is one of them."""
     for item in items:
         item.add_marker(pytest.mark.xdist_group(_group(item)))
+    if "PYTEST_XDIST_WORKER" in os.environ:
+        items.sort(key=lambda item: LONGEST.index(_group(item)) if _group(item) in LONGEST else len(LONGEST))
 
 
 def _group(item: pytest.Item) -> str:
@@ -109,6 +113,14 @@ def ray_session(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
     ray.shutdown()
     for name, value in before.items():
         os.environ.pop(name, None) if value is None else os.environ.update({name: value})
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_teardown(item: pytest.Item, nextitem: pytest.Item | None) -> Iterator[None]:
+    """End the Ray of all tests with the last of its group, where groups are run each at a stretch: two dozen idle processes cost too."""
+    yield
+    if "PYTEST_XDIST_WORKER" in os.environ and nextitem is not None and _group(item) == "ray" != _group(nextitem):
+        sys.modules["ray"].shutdown()
 
 
 @pytest.fixture(scope="session")

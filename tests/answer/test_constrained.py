@@ -92,7 +92,7 @@ def is_plan(grammar, data):
     return bool(state) and grammar.accepts(state)
 
 
-@pytest.mark.parametrize("question", [None, QUESTION])
+@pytest.mark.parametrize("question", [pytest.param(None, marks=pytest.mark.story), QUESTION])
 def test_the_allowed_tokens_are_those_that_the_definition_allows(graphs, vocabulary, tokenizer, question):
     rng = Random(7)
     for graph in graphs[:2]:

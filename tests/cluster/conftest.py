@@ -1,4 +1,4 @@
-"""One cluster for all tests of this folder: token authentication on, a head without CPUs, a worker, and another one for who asks."""
+"""One cluster for all tests of this folder, ended with the last of them: token authentication on, a head without CPUs, a worker, and another one for who asks."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from tests.cluster.local import LocalCluster
 CPUS = 5  # of each worker
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def cluster():
     folder = Path(tempfile.mkdtemp(prefix="rkg", dir="/tmp"))  # a short path: Ray's sockets are below it
     started = LocalCluster(folder)

@@ -44,7 +44,7 @@ def fact(graph, triple):
     return graph.key(head), graph.relations["key"][relation].as_py(), graph.key(tail), graph.entities["datatype"][tail].as_py()
 
 
-@blocks(4, 2)
+@blocks(4, 1)
 def test_a_view_answers_what_a_graph_from_scratch_answers(tmp_path, block):
     seen = {"retracted": 0, "added": 0, "nodes": 0, "answers": 0}
     for seed in range(block * GRAPHS // 4, (block + 1) * GRAPHS // 4):

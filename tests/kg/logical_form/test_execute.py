@@ -50,7 +50,7 @@ def keys(graph, text):
     return graph.keys(execute(bound(text, graph), graph).answers)
 
 
-@blocks(4, 2)
+@blocks(4, 1)
 def test_executor_oxigraph_and_plain_sets_agree(tmp_path, block):
     """The three-way agreement, on random plans over random graphs; what the plans hold is counted, so that no case is missing unseen."""
     seen = Counter()
