@@ -1,4 +1,4 @@
-"""One cluster for the tests of this folder, ended with them: token authentication on, a head without CPUs, a worker, another for who asks."""
+"""One cluster for the tests of this folder, ended with them: tokens on, a head without CPUs, a worker, another one for who asks."""
 
 from __future__ import annotations
 
