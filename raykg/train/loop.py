@@ -296,8 +296,9 @@ class Loop:
 def seed_step(seed: int, step: int, rank: int) -> None:
     """Seed torch, NumPy and Python for one step of one worker; dropout differs between workers and repeats after a resume."""
     state = np.random.SeedSequence((seed, step, rank)).generate_state(2)
-    torch.default_generator.manual_seed(int(state[0]))
-    if torch.accelerator.is_available():  # torch.manual_seed asks all kinds, and notes who asked: a millisecond a step
-        torch.get_device_module().manual_seed_all(int(state[0]))
+    if torch.accelerator.is_available():
+        torch.manual_seed(int(state[0]))  # CPU and every GPU
+    else:  # it would note, for each kind of accelerator that is not here, who asked: a millisecond of every step
+        torch.default_generator.manual_seed(int(state[0]))
     np.random.seed(int(state[1]))  # noqa: NPY002 - for code of a task that draws from the global generator
     random.seed(int(state[1]))

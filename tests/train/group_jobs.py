@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import hashlib
+import os
+import sys
 import tempfile
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -140,6 +142,7 @@ def save_under_zero3(ranks: Ranks, folder: str) -> dict[str, Any]:
     case = Case(engine="deepspeed", settings={"zero": 3, "persistence_threshold": 0}, steps=4)
     task, engine = build(ranks, case)
     engine.model.train()
+    compiler = {"imported": "torch._inductor.compile_fx" in sys.modules, "disabled": "TORCHDYNAMO_DISABLE" in os.environ}
     module: Any = engine.model.module
     module.save_pretrained(f"{folder}/naive-{ranks.rank}", save_embedding_layers=False)
     with engine.whole() as whole:
@@ -155,6 +158,7 @@ def save_under_zero3(ranks: Ranks, folder: str) -> dict[str, Any]:
     reloaded = PeftModel.from_pretrained(plain, f"{folder}/export", is_trainable=True)
     same = all(torch.equal(p, gathered[name]) for name, p in reloaded.named_parameters() if "lora_" in name)
     return {
+        "compiler": compiler,
         "naive": count_empty(Path(folder) / f"naive-{ranks.rank}"),
         "export": count_empty(Path(folder) / "export"),
         "reloaded_equals_gathered": same and len(gathered) == 28,

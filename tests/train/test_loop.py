@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+import random
 import subprocess
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 
 from raykg.kg.transfer import MIRRORS
 from raykg.train.engines.torch import TorchEngine
 from raykg.train.errors import CheckpointError, NonFiniteLoss, TrainError
+from raykg.train.loop import seed_step
 from tests.train.gloo_group import run_group
 from tests.train.group_jobs import Case, export_hash, interrupt_and_lose_the_machines, interrupt_and_resume, train_all
 from tests.train.line_task import HeavyLineTask, run_line
@@ -53,6 +56,17 @@ def test_loss_gradient_and_weights_are_those_of_one_torch_worker(by_world: Any, 
             torch.testing.assert_close(weight, expected, atol=1e-4, rtol=0)
         norms = [[r["gradient_norm"] for r in run["records"] if r["kind"] == "step"] for run in (result, reference)]
         assert norms[0] == pytest.approx(norms[1], rel=1e-4)
+
+
+def test_a_step_draws_what_its_seed_its_number_and_its_worker_say() -> None:
+    drawn = {}
+    for key in [(1, 2, 0), (1, 2, 0), (1, 2, 1), (1, 3, 0), (2, 2, 0)]:
+        seed_step(*key)
+        numbers = (float(torch.rand(1)), float(np.random.random()), random.random())  # noqa: NPY002 - what a task may draw from
+        assert drawn.setdefault(key, numbers) == numbers
+        torch.manual_seed(int(np.random.SeedSequence(key).generate_state(2)[0]))
+        assert float(torch.rand(1)) == numbers[0], "as torch seeds all that there is"
+    assert len({number for numbers in drawn.values() for number in numbers}) == 3 * len(drawn), "no two alike"
 
 
 def test_slices_were_uneven(by_world: Any) -> None:

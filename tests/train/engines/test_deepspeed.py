@@ -25,6 +25,10 @@ def test_a_naive_save_of_sharded_weights_is_empty(saved: dict[str, Any]) -> None
     assert saved["naive"] == {"tensors": 28, "empty": 28}
 
 
+def test_an_engine_starts_without_torchs_compiler_and_leaves_it_to_others(saved: dict[str, Any]) -> None:
+    assert saved["compiler"] == {"imported": False, "disabled": False}
+
+
 def test_the_engines_export_is_whole_and_loads_in_plain_peft(saved: dict[str, Any]) -> None:
     assert saved["export"] == {"tensors": 28, "empty": 0}
     assert saved["reloaded_equals_gathered"]
