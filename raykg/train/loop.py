@@ -298,7 +298,7 @@ def seed_step(seed: int, step: int, rank: int) -> None:
     state = np.random.SeedSequence((seed, step, rank)).generate_state(2)
     if torch.accelerator.is_available():
         torch.manual_seed(int(state[0]))  # CPU and every GPU
-    else:  # it would note, for each kind of accelerator that is not here, who asked: a millisecond of every step
+    else:  # it would note, for each kind of accelerator that is not here, who asked: half a millisecond a step
         torch.default_generator.manual_seed(int(state[0]))
     np.random.seed(int(state[1]))  # noqa: NPY002 - for code of a task that draws from the global generator
     random.seed(int(state[1]))
