@@ -25,8 +25,7 @@ from raykg.train.ranks import Ranks
 WORDS = {"None": "saw", "r1": "loves", "r2": "beats", "r3": "sells", "r4": "hears"}
 MODEL = {"text": "tiny:bert", "top": 1, "positions": 64, "fusion": "hand_in_hand", "dropout": 0.1}
 
-_kept = tempfile.TemporaryDirectory(prefix="features-")  # until this process ends
-_computed: dict[str, Path] = {}
+_computed: dict[str, tempfile.TemporaryDirectory] = {}  # kept until this process ends
 
 
 def relation_stream(rows: int = 12) -> PostStream:
@@ -103,9 +102,10 @@ def features(stream: PostStream, folder: Path, cfg: ContinualConfig) -> None:
         return
     key = json.dumps([to_dict(cfg.model), stream.posts.to_pylist()])
     if key not in _computed:
-        _computed[key] = Path(_kept.name) / str(len(_computed))
-        _compute(stream, _computed[key], cfg)
-    shutil.copytree(_computed[key], folder, dirs_exist_ok=True)
+        made = tempfile.TemporaryDirectory(prefix="features-")
+        _compute(stream, Path(made.name), cfg)
+        _computed[key] = made
+    shutil.copytree(_computed[key].name, folder, dirs_exist_ok=True)
 
 
 def _compute(stream: PostStream, folder: Path, cfg: ContinualConfig) -> None:
