@@ -28,6 +28,7 @@ from raykg.data.packing import by_beginning, cut, pack
 from raykg.data.slicer import Slice, Slicer, tokeniser
 from raykg.data.targets import TargetsConfig
 from raykg.data.tokenise import Examples, micro_batch, split_by_length
+from raykg.kg.ahead import ahead
 
 SPLIT_OVERHEAD = 32
 """What one more micro-batch costs, in tokens (see `split_by_length`): SmolLM2-135M with LoRA, float32, one CPU core."""
@@ -106,11 +107,14 @@ class TokenStream:
         object.__setattr__(self, "slicer", slicer)
 
     def __iter__(self) -> Iterator[StepBatch]:
-        """Yield the steps in order.
+        """Yield the steps in order, each cut into its micro-batches in a thread while the caller works on the one before.
 
         Raises:
             DataError: Ray Data ended before the last step.
         """
+        return ahead(self._steps())
+
+    def _steps(self) -> Iterator[StepBatch]:
         if self.stop_step <= self.start_step:
             return
         expected = self.start_step

@@ -1,5 +1,7 @@
+import threading
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -9,7 +11,7 @@ from raykg.data.order import Order
 from raykg.data.slicer import TOO_LONG, UNSUPPORTED, Slicer, reasons
 from raykg.data.stream import StepBatch, TokenStream
 from raykg.data.targets import TargetsConfig
-from raykg.data.tokenise import IGNORE, PLAN, READ
+from raykg.data.tokenise import IGNORE, PLAN, READ, split_by_length
 from tests.data.question_rows import FILM_QUESTIONS, film_files
 
 TIMES = 3
@@ -140,6 +142,30 @@ def test_ray_data_gives_the_same_steps_in_order(stream: TokenStream, ray_session
     assert [batch.step for batch in batches] == list(range(4, 24))
     assert all(equal(batch, half.step(batch.step)) for batch in batches)
     assert list(replace(half, stop_step=4)) == []
+
+
+def test_steps_are_cut_beside_the_training_and_a_stream_that_is_left_early_ends(
+    stream: TokenStream, ray_session: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The second step is cut while the caller has the first, and not by the caller; nothing runs on once the caller has left."""
+    cut_by: list[str] = []
+    second = threading.Event()
+
+    def watched(*given: Any) -> Any:  # noqa: ANN401 - as it is
+        cut_by.append(threading.current_thread().name)
+        if len(cut_by) == 2:
+            second.set()
+        return split_by_length(*given)
+
+    monkeypatch.setattr("raykg.data.stream.split_by_length", watched)
+    before = set(threading.enumerate())
+    steps = iter(replace(stream, stop_step=20))
+    assert next(steps).step == 0
+    assert second.wait(60)
+    assert threading.current_thread().name not in cut_by
+    steps.close()  # type: ignore[attr-defined] - a generator
+    assert not [thread.name for thread in set(threading.enumerate()) - before if thread.name.startswith("ahead")]
+    assert len(cut_by) == 2
 
 
 def test_an_error_in_a_task_reaches_the_worker(stream: TokenStream, ray_session: None) -> None:
