@@ -13,6 +13,7 @@ from typing import Any
 
 import yaml
 
+from raykg.config.choice import suggestion
 from raykg.config.errors import ConfigErrors, Plain, Problem
 
 KeyPath = tuple[str | int, ...]  # the way to a value: keys of mappings, positions in lists
@@ -24,6 +25,7 @@ _CORE = {
     "tag:yaml.org,2002:float": re.compile(r"[-+]?(\.[0-9]+|[0-9]+(\.[0-9]*)?)([eE][-+]?[0-9]+)?|[-+]?\.(inf|Inf|INF)|\.(nan|NaN|NAN)"),
 }
 _IMPLIED: Any = yaml.resolver.Resolver()
+_LISTED = 5  # configs of a folder that are named in place of one that is not there
 _DEEPEST = 50  # levels; a config is about five deep, and a file of a million brackets must not exhaust the stack
 
 
@@ -54,7 +56,8 @@ def read_file(path: str | Path) -> Document:
         text = Path(path).read_text(encoding="utf-8-sig")
     except (OSError, UnicodeDecodeError) as error:
         reason = error.strerror if isinstance(error, OSError) else f"not UTF-8 text at byte {error.start}"
-        raise ConfigErrors([Problem(str(path), None, f"cannot be read: {reason}")]) from error
+        near = _beside(Path(path)) if isinstance(error, FileNotFoundError) else ""
+        raise ConfigErrors([Problem(str(path), None, f"cannot be read: {reason}{near}")]) from error
     document = read_text(text, str(path))
     if document.value is None:
         document.value = {}
@@ -155,3 +158,13 @@ def _explicit(node: yaml.Node) -> bool:
 
 def _line(node: yaml.Node) -> int:
     return int(node.start_mark.line) + 1
+
+
+def _beside(path: Path) -> str:
+    """Return what there is in place of a file that is not there: the nearest name in its folder, else some configs of it."""
+    if not path.parent.is_dir():
+        return f": there is no folder {path.parent}"
+    there = sorted(each.name for each in path.parent.iterdir() if each.suffix in (".yaml", ".yml"))
+    if not there:
+        return f": {path.parent.absolute()} has no config"
+    return suggestion(path.name, there) or f" (configs there: {', '.join(there[:_LISTED])}{', ...' * (len(there) > _LISTED)})"

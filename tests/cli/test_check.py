@@ -69,4 +69,4 @@ lora:
 
 def test_a_file_that_is_not_there_is_one_line(tmp_path):
     done = raykg("check", "none.yaml", cwd=tmp_path)
-    assert (done.returncode, done.stderr) == (2, "raykg: none.yaml: cannot be read: No such file or directory\n")
+    assert (done.returncode, done.stderr) == (2, f"raykg: none.yaml: cannot be read: No such file or directory: {tmp_path} has no config\n")

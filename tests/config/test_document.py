@@ -132,6 +132,23 @@ def test_files_that_cannot_be_read_say_why(tmp_path):
         read_file(tmp_path)
 
 
+def test_a_file_that_is_not_there_is_answered_with_what_is(tmp_path):
+    def said(path):
+        with pytest.raises(ConfigErrors) as error:
+            read_file(path)
+        return str(error.value).partition("cannot be read: ")[2]
+
+    assert said(tmp_path / "gone" / "x.yaml") == f"No such file or directory: there is no folder {tmp_path / 'gone'}"
+    assert said(tmp_path / "x.yaml") == f"No such file or directory: {tmp_path} has no config"
+    for name in ("quickstart.yaml", "smoke.yaml", "notes.txt"):
+        (tmp_path / name).write_text("a: 1\n")
+    assert said(tmp_path / "quikstart.yml") == "No such file or directory, did you mean 'quickstart.yaml'?"
+    assert said(tmp_path / "x") == "No such file or directory (configs there: quickstart.yaml, smoke.yaml)"
+    for number in range(5):
+        (tmp_path / f"more{number}.yaml").write_text("a: 1\n")
+    assert said(tmp_path / "x").endswith("more3.yaml, more4.yaml, ...)")
+
+
 def test_key_paths_read_as_they_are_written_on_the_command_line():
     assert key_path(("questions", "test", 1, "hops")) == "questions.test[1].hops"
     assert key_path(()) == ""
