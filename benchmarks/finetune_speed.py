@@ -2,6 +2,7 @@
 
     python benchmarks/finetune_speed.py --peers PYTHON            # of an environment with trl; about ten minutes on 2 cores
     python benchmarks/finetune_speed.py --peers PYTHON --curves   # also by questions a context and by its length; twenty minutes more
+    python benchmarks/finetune_speed.py --threads 1               # leaves a CPU to Ray: its share without a fight for cores
 
 SmolLM2-135M with LoRA of rank 16 on all linear layers, float32, contexts of about 170 tokens of facts with 8 questions each, all of one hop
 (what eight of more hops cite does not fit, and one context would become several), 16 rows an
@@ -50,6 +51,7 @@ def main() -> None:
     parser.add_argument("--steps", type=int, default=10, help="of ours (default: 10)")
     parser.add_argument("--peer-steps", type=int, default=4, help="of each peer (default: 4)")
     parser.add_argument("--model", default=None, help="reference of the base (default: SmolLM2-135M)")
+    parser.add_argument("--threads", type=int, default=os.cpu_count() or 1, help="of ours and of the peers (default: one a CPU)")
     parser.add_argument("--curves", action="store_true", help="also with other numbers of questions, and other lengths")
     given = parser.parse_args()
     sys.path.insert(0, str(ROOT))
@@ -114,7 +116,7 @@ def prepared(folder: Path, given: argparse.Namespace, questions: int, context: i
         "targets": {"plan": 0, "read": 1, "facts_tokens": context, "max_tokens": context + 128, "questions_per_context": questions},
         "lora": {"rank": RANK, "alpha": 2 * RANK},
         "train": {"steps": TURNS * given.steps, "batch": BATCH, "micro_batch": BATCH, "evaluate_rows": 0},
-        "resources": {"workers": 1, "threads": os.cpu_count(), "data_cpus": 1},
+        "resources": {"workers": 1, "threads": given.threads, "data_cpus": 1},
         "evaluation": {"contenders": []},
     }
     if given.model:
@@ -182,7 +184,7 @@ def without_ray(job: Job, turn: int, steps: int) -> tuple[int, float]:
     from raykg.train.worker import optimiser_of
 
     _stop_ray()
-    torch.set_num_threads(os.cpu_count() or 1)
+    torch.set_num_threads(job.recipe.cfg.resources.threads)
     task = FinetuneTask(job.recipe.cfg, Inputs(**job.told["inputs"]), Ranks())
     stream = task.stream(0, 1_000)
     ready = [stream.step(turn * steps + number) for number in range(steps)]
@@ -220,7 +222,7 @@ def peers(folder: Path, job: Job, given: argparse.Namespace, names: tuple[str, .
         examples = slicer.slice_of(step).examples
         ends = zip(examples.starts, examples.lengths, examples.prompts, strict=True)
         rows += [[examples.tokens[start : start + length].tolist(), int(prompt)] for start, length, prompt in ends]
-    told = {"model": str(resolve(job.recipe.cfg.model.reference)), "threads": os.cpu_count(), "batch": BATCH, "micro_batch": BATCH // 2}
+    told = {"model": str(resolve(job.recipe.cfg.model.reference)), "threads": given.threads, "batch": BATCH, "micro_batch": BATCH // 2}
     file = folder / "rows.json"
     file.write_text(json.dumps({**told, "rank": RANK, "device": "cpu", "out": str(folder / "peers"), "rows": rows}), encoding="utf-8")
     found = {}
