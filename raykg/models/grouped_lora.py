@@ -24,6 +24,7 @@ from typing import TYPE_CHECKING, Any
 from raykg.models.adapters import AdaptedModel, LowRank
 from raykg.models.answer_logits import IGNORE, head_at
 from raykg.models.lora import LoraConfig, LoraError, peft_settings, save_adapter
+from raykg.models.lora_sum import added, fits
 from raykg.models.packed_rows import told_apart
 
 if TYPE_CHECKING:
@@ -211,13 +212,18 @@ class GroupedLora:
 
         if name not in layer.lora_A:
             return output
+        if fits(layer, name, entered):  # as the trial alone computes it, to the last bit
+            return added(output, self._low(layer, name, entered), layer.lora_B[name], layer.scaling[name])
         return torch.add(output, self._update(layer, name, entered).to(output.dtype), alpha=layer.scaling[name])
 
     def _update(self, layer: Any, name: str, entered: Tensor) -> Tensor:  # noqa: ANN401 - PEFT's layer
-        down, up = layer.lora_A[name], layer.lora_B[name]
-        dropped = self._dropped(name, layer.lora_dropout[name], entered.to(down.weight.dtype))
-        update: Tensor = up(down(dropped))
+        update: Tensor = layer.lora_B[name](self._low(layer, name, entered))
         return update
+
+    def _low(self, layer: Any, name: str, entered: Tensor) -> Tensor:  # noqa: ANN401 - PEFT's layer
+        down = layer.lora_A[name]
+        low: Tensor = down(self._dropped(name, layer.lora_dropout[name], entered.to(down.weight.dtype)))
+        return low
 
     def _dropped(self, name: str, dropout: nn.Module, entered: Tensor) -> Tensor:
         """Drop with the trial's own random numbers; the others' are left as they are."""

@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from raykg.config.choice import suggestion
 from raykg.config.errors import RaykgError
 from raykg.config.schema import Fraction, PositiveInt, config
+from raykg.models.lora_sum import add_at_once
 
 if TYPE_CHECKING:
     from peft import PeftModel
@@ -95,6 +96,7 @@ def attach(model: "PreTrainedModel", cfg: LoraConfig, seed: int = 0) -> "PeftMod
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         adapted: PeftModel = get_peft_model(model, settings)
+    add_at_once(adapted)
     return adapted.train()
 
 
