@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Generator, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from typing import TypeVar
 
 Item = TypeVar("Item")
@@ -27,4 +28,5 @@ def ahead(items: Iterable[Item]) -> Iterator[Item]:
                 yield item  # type: ignore[misc]
     finally:
         if isinstance(iterator, Generator):
-            iterator.close()  # of a caller who stops early: files are closed now
+            with suppress(ValueError):  # it is at work still: who interrupts twice does not wait for it
+                iterator.close()  # of a caller who stops early: files are closed now

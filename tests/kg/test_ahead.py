@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
@@ -41,6 +42,28 @@ def test_an_error_comes_after_the_items_before_it() -> None:
         for item in ahead(items()):
             seen.append(item)  # noqa: PERF402 - kept although the loop ends in an error
     assert seen == [1, 2]
+
+
+def test_who_interrupts_the_wait_for_the_item_in_flight_is_told_of_the_interruption(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As a second Ctrl-C does: the source is at work still and cannot be closed."""
+    begun, go_on = threading.Event(), threading.Event()
+
+    def items() -> Iterator[int]:
+        yield 1
+        begun.set()
+        go_on.wait(60)
+        yield 2
+
+    def interrupted(*_: object, **__: object) -> None:
+        raise KeyboardInterrupt
+
+    stream = ahead(items())
+    assert next(stream) == 1
+    assert begun.wait(10)
+    monkeypatch.setattr(ThreadPoolExecutor, "shutdown", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        stream.close()
+    go_on.set()
 
 
 def test_a_caller_who_stops_early_closes_the_source() -> None:
