@@ -221,7 +221,7 @@ class CourseRun:
                 (partial / "engine" / _STATE).write_text(json.dumps(told), encoding="utf-8")
                 position = Position(task + 1, self.cfg.engine.name, self.ranks.world, self.seed, self.identity, {})
                 checkpoint.commit(root, position)
-            checkpoint.prune(root, 1)
+            checkpoint.prune(root, 1, task + 1)
         self.ranks.barrier()
 
     def _check(self, folder: Path, position: Position) -> None:

@@ -1,13 +1,13 @@
 """Checkpoints: a directory that is complete or absent.
 
 All workers write into `<name>.partial`; when every file is on disk and hashed, the first worker writes `manifest.json`, and only then is
-the directory renamed to its name. Reading starts with the manifest: every file's size and SHA-256 are checked before any of them is
-opened. A broken checkpoint is named in a warning and the one before it is taken.
+the directory renamed to its name. Reading starts with the manifest, which holds its own SHA-256: every file's size and hash are checked
+before any of them is opened. A broken checkpoint is named in a warning and the one before it is taken.
 
     checkpoints/step-00000200/
       engine/...       what the engine wrote: weights, optimiser state
       export/...       the model for its users (an adapter, for LoRA)
-      manifest.json    step, engine, workers, seed, identity of config and data, sizes and hashes; written last
+      manifest.json    step, engine, workers, seed, identity of config and data, rows met so far, sizes and hashes; written last
 
 The state of the random generators is not stored: the loop seeds them anew at each step from (seed, step, rank), so a position is a number.
 """
@@ -38,7 +38,7 @@ _log = logging.getLogger(__name__)
 MANIFEST = "manifest.json"
 _PARTIAL = ".partial"
 _TOKEN = ".machine"
-FORMAT = 1
+FORMAT = 2
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,6 +51,8 @@ class Position:
     seed: int
     identity: Mapping[str, Any]  # config, KG version, question-set version
     metrics: Mapping[str, float]  # of the last evaluation, empty before the first
+    learnt: int = 0  # rows since the run's first step, and
+    left_out: int = 0  # those that could not be learnt
 
 
 def folder_of(root: Path, step: int) -> Path:
@@ -79,7 +81,7 @@ def writing(root: Path, step: int) -> Iterator[None]:
             raise
         shutil.rmtree(folder_of(root, step).with_suffix(_PARTIAL), ignore_errors=True)
         before = [folder.name for folder in listed(root) if step_of(folder) < step]
-        reason = error.strerror if isinstance(error, OSError) else str(error)
+        reason = getattr(error, "strerror", None) or str(error)  # pyarrow's errors of buckets have no strerror
         raise CheckpointError(
             f"{folder_of(root, step)}: cannot be written ({reason}): free space there, or make it writable; "
             f"the same command goes on from {before[-1] if before else 'the beginning'}"
@@ -146,7 +148,7 @@ def commit_together(root: Path, position: Position, ranks: Ranks, keep: int) -> 
     if not mirror.stands_for_a_bucket(root):
         if ranks.first:
             commit(root, position)
-            prune(root, keep)
+            prune(root, keep, position.step)
         ranks.barrier()
         return final, ranks.first
     leads = _leads(root, ranks)
@@ -173,7 +175,8 @@ def _hashed(root: Path, step: int) -> dict[str, Any]:
 def _finish(root: Path, position: Position, files: Mapping[str, Any]) -> Path:
     final = folder_of(root, position.step)
     partial = final.with_suffix(_PARTIAL)
-    write_atomically(partial / MANIFEST, json.dumps({"format": FORMAT, **asdict(position), "files": files}, indent=1))
+    manifest = json.loads(json.dumps({"format": FORMAT, **asdict(position), "files": files}))  # as it will be read
+    write_atomically(partial / MANIFEST, json.dumps({**manifest, "sha256": digest(manifest)}, indent=1))
     shutil.rmtree(final, ignore_errors=True)
     partial.rename(final)
     sync(root)
@@ -186,16 +189,9 @@ def read(folder: Path) -> Position:
     Raises:
         CheckpointError: naming the file that is missing, altered or cut short.
     """
-    try:
-        manifest = json.loads((folder / MANIFEST).read_text(encoding="utf-8"))
-        files = manifest.pop("files")
-        if (found := manifest.pop("format")) != FORMAT:
-            raise CheckpointError(f"{folder}: has format {found}, this raykg reads {FORMAT}")
-        position = Position(**manifest)
-    except FileNotFoundError as error:
-        raise CheckpointError(f"{folder / MANIFEST}: is missing: the checkpoint was never finished") from error
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
-        raise CheckpointError(f"{folder / MANIFEST}: is not a checkpoint's manifest ({error})") from error
+    manifest = _manifest(folder)
+    files = manifest.pop("files")
+    position = Position(**manifest)
     for name, expected in files.items():
         file = folder / name
         if not file.is_file():
@@ -244,7 +240,7 @@ def best(root: Path, rows: int | None = None) -> tuple[Path, Position] | None:
             al., Classification and Regression Trees, 1984, section 3.4.3).
     """
     settle(root)
-    return _first_whole(_ranked(root, rows), "the next best checkpoint")
+    return _first_whole(_ranked(listed(root), rows), "the next best checkpoint")
 
 
 def adopt(source: Path, root: Path, identity: Mapping[str, Any]) -> Path:
@@ -267,22 +263,26 @@ def take_export(folder: Path, target: Path) -> str:
     return digest([sha256(file) for file in sorted(target.rglob("*.safetensors"))])
 
 
-def is_best(root: Path, metrics: Mapping[str, float]) -> bool:
-    """Return whether an evaluation is at least as good as those of all checkpoints there are."""
+def is_best(root: Path, metrics: Mapping[str, float], step: int) -> bool:
+    """Return whether an evaluation after `step` steps is at least as good as those of all checkpoints before it."""
     value = _score(metrics)
-    earlier = [found for folder in listed(root) if (found := _score(_metrics(folder))) is not None]
+    before = [folder for folder in listed(root) if step_of(folder) < step]
+    earlier = [found for folder in before if (found := _score(_metrics(folder))) is not None]
     return value is not None and value >= max(earlier, default=-math.inf)
 
 
-def prune(root: Path, keep: int, first: bool = True) -> None:
+def prune(root: Path, keep: int, newest: int, first: bool = True) -> None:
     """Delete all but the best and the `keep` newest checkpoints, and what an interrupted save left.
 
     Args:
         root: folder of the checkpoints.
         keep: how many.
+        newest: after how many steps the one was made that has just been written. What is there of later steps was broken when the run
+            resumed from before them, and goes.
         first: whether a bucket is pruned too, which the first worker does.
     """
-    kept = {*listed(root)[-keep:], *_ranked(root)[:1]}  # unverified: hashing them all at every save would cost more than it saves
+    there = [folder for folder in listed(root) if step_of(folder) <= newest]
+    kept = {*there[-keep:], *_ranked(there)[:1]}  # unverified: hashing them all at every save would cost more than it saves
     for folder in [*listed(root), *root.glob(f"*{_PARTIAL}")]:
         if folder not in kept:
             (folder / MANIFEST).unlink(missing_ok=True)  # absent before it is half gone
@@ -291,6 +291,11 @@ def prune(root: Path, keep: int, first: bool = True) -> None:
     for name in mirror.children(root) if first else []:
         if name not in names:
             mirror.drop(root / name)
+
+
+def is_whole(folder: Path) -> bool:
+    """Return whether a checkpoint is there and whole; a broken one is named in a warning."""
+    return mirror.exists(folder / MANIFEST) and _first_whole([folder], "what comes before it") is not None
 
 
 def _first_whole(folders: Sequence[Path], then: str) -> tuple[Path, Position] | None:
@@ -303,9 +308,9 @@ def _first_whole(folders: Sequence[Path], then: str) -> tuple[Path, Position] | 
     return None
 
 
-def _ranked(root: Path, rows: int | None = None) -> list[Path]:
-    """List the checkpoints from the best to the worst, unverified."""
-    found = {folder: _score(_metrics(folder)) for folder in listed(root)}
+def _ranked(folders: Sequence[Path], rows: int | None = None) -> list[Path]:
+    """List checkpoints from the best to the worst, unverified."""
+    found = {folder: _score(_metrics(folder)) for folder in folders}
     scores = {folder: -math.inf if value is None else value for folder, value in found.items()}
     top = max(scores.values(), default=-math.inf)
     alike = top - math.sqrt(top * (1.0 - top) / rows) if rows and 0.0 < top < 1.0 else top
@@ -320,10 +325,31 @@ def _score(metrics: Mapping[str, float]) -> float | None:
 
 def _metrics(folder: Path) -> Mapping[str, float]:
     try:
-        metrics: Mapping[str, float] = json.loads((folder / MANIFEST).read_text(encoding="utf-8"))["metrics"]
-    except (OSError, ValueError, KeyError, TypeError):  # `best` says what is wrong with it
+        metrics: Mapping[str, float] = _manifest(folder)["metrics"]
+    except CheckpointError:  # `read` says what is wrong with it
         return {}
     return metrics
+
+
+def _manifest(folder: Path) -> dict[str, Any]:
+    """Read a manifest that is as it was written, without its format and its hash.
+
+    Raises:
+        CheckpointError: it is missing, altered, or of another format.
+    """
+    file = folder / MANIFEST
+    try:
+        manifest: dict[str, Any] = json.loads(file.read_text(encoding="utf-8"))
+        if (found := manifest["format"]) != FORMAT:
+            raise CheckpointError(f"{folder}: has format {found}, this raykg reads {FORMAT}")
+        if manifest.pop("sha256") != digest(manifest):
+            raise CheckpointError(f"{file}: was altered: its sha256 is not the one in it")
+        del manifest["format"]
+    except FileNotFoundError as error:
+        raise CheckpointError(f"{file}: is missing: the checkpoint was never finished") from error
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        raise CheckpointError(f"{file}: is not a checkpoint's manifest ({error})") from error
+    return manifest
 
 
 def _unlisted(folder: Path, files: Mapping[str, Any]) -> str | None:

@@ -12,12 +12,14 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from raykg.config.errors import RaykgError
 from raykg.kg.store import write_atomically
 from raykg.train.errors import TrainError
 
@@ -30,16 +32,24 @@ _EXCERPT = 200  # characters of a question
 
 
 class Tally:
-    """Counts what a run has learnt and left out since it was started.
+    """Counts the rows that a run has met since its first step; a checkpoint keeps the counts, so that stopping changes no share.
 
     Args:
         most: share of the rows that may be left out.
+
+    Attributes:
+        learnt: rows that were.
+        left_out: rows that could not be.
     """
 
     def __init__(self, most: float) -> None:
         self._most = most
-        self._seen = 0
-        self._left_out = 0
+        self.learnt = 0
+        self.left_out = 0
+
+    def restore(self, learnt: int, left_out: int) -> None:
+        """Go on from a checkpoint's counts."""
+        self.learnt, self.left_out = learnt, left_out
 
     def add(self, learnt: int, left_out: int) -> None:
         """Take rows into account, of all workers.
@@ -47,13 +57,33 @@ class Tally:
         Raises:
             TrainError: too many were left out.
         """
-        self._seen += learnt + left_out
-        self._left_out += left_out
-        if self._seen >= _JUDGED and self._left_out > self._most * self._seen:
+        self.learnt += learnt
+        self.left_out += left_out
+        seen = self.learnt + self.left_out
+        if seen >= _JUDGED and self.left_out > self._most * seen:
             raise TrainError(
-                f"{self._left_out:,} of {self._seen:,} rows so far could not be learnt, more than train.max_left_out ({self._most:g}) lets "
+                f"{self.left_out:,} of {seen:,} rows so far could not be learnt, more than train.max_left_out ({self._most:g}) lets "
                 f"pass: {FILE} in the run's folder says why; correct that, or raise it, and start again"
             )
+
+
+@contextmanager
+def telling(left_out: Callable[[], Sequence[str]], note: Callable[[str], None]) -> Iterator[None]:
+    """Train in here: however that ends, what is to be said of rows that were left out is said.
+
+    Args:
+        left_out: writes them down and returns what is to be said.
+        note: says it.
+    """
+    try:
+        yield
+    except BaseException:  # they may be too many, which ended it
+        with suppress(OSError, RaykgError):  # on a full disk, say: what ended the training is what is to be told
+            for each in left_out():
+                note(each)
+        raise
+    for each in left_out():
+        note(each)
 
 
 def write(file: Path, records: Sequence[Mapping[str, Any]], questions: QuestionSet, reasons: Sequence[str]) -> dict[str, int]:

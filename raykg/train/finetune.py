@@ -11,16 +11,17 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import suppress
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from raykg.config.errors import RaykgError
 from raykg.config.load import from_dict, to_dict
-from raykg.kg.mirror import best_effort, exists, fetch, keep, local, shown
+from raykg.kg.mirror import best_effort, fetch, keep, local, shown
 from raykg.kg.store import write_atomically
 from raykg.train import launch
+from raykg.train.checkpoint import is_whole
+from raykg.train.dead_letters import telling
 from raykg.train.errors import StageChanged, TrainError
 from raykg.train.finetune_config import FinetuneConfig
 from raykg.train.run_folder import RunFolder, digest, held, read_metrics
@@ -179,26 +180,21 @@ class Finetune:
             weights = checkpoint.take_export(folder, self.folder / "model")
             return {"model": str(self.folder / "model"), "identity": weights, "step": position.step, "metrics": dict(position.metrics)}
 
-        try:
+        with self.telling_left_out(questions):
             taken = "checkpoint of step {step} taken"
-            done = self._stage("train", self.cfg.budgets.train, arguments["identity"], run, lambda it: taken.format(**it))
-        except BaseException:  # they may be too many, which ended it
-            with suppress(OSError, RaykgError):  # on a full disk, say: what ended the training is what is to be told
-                self._tell_left_out(questions)
-            raise
-        self._tell_left_out(questions)
-        return done
+            return self._stage("train", self.cfg.budgets.train, arguments["identity"], run, lambda it: taken.format(**it))
 
-    def _tell_left_out(self, questions: Done) -> None:
-        for note in self._left_out(questions):
-            self.listener.note(note)
+    def telling_left_out(self, questions: Mapping[str, Any]) -> AbstractContextManager[None]:
+        """Return what a training is to run in: it tells which rows of `questions["train"]` could not be learnt, however that ends."""
+        return telling(lambda: self._left_out(questions), self.listener.note)
 
-    def _left_out(self, questions: Done) -> list[str]:
+    def _left_out(self, questions: Mapping[str, Any]) -> list[str]:
         """Write down which rows could not be learnt, and say how many."""
         from raykg.data.question_set import QuestionSet
         from raykg.data.slicer import reasons
         from raykg.train import dead_letters
 
+        fetch(self.folder / "metrics.jsonl")
         file, records = self.folder / dead_letters.FILE, read_metrics(self.folder / "metrics.jsonl")
         found = dead_letters.write(file, records, QuestionSet.open(questions["train"]), reasons(self.cfg.targets))
         return [f"{rows:,} training rows were left out of their batches: {reason} ({shown(file)})" for reason, rows in found.items()]
@@ -219,8 +215,9 @@ class Finetune:
             start: another run's checkpoint to begin with, where this run has none yet.
         """
         arguments, folder = self.leg(share, start)
-        if not exists(folder / "manifest.json"):
-            launch.fit("raykg.train.finetune:train_worker", arguments, self.cfg.resources, self.folder.path, self.listener.record)
+        if not is_whole(folder):
+            with self.telling_left_out(arguments["inputs"]):
+                launch.fit("raykg.train.finetune:train_worker", arguments, self.cfg.resources, self.folder.path, self.listener.record)
         fetch(folder)
         return folder
 

@@ -140,6 +140,7 @@ class Loop:
         mirror.fetch(folder)
         position = found[1] if found else checkpoint.read(folder)
         self._check(folder, position)
+        self._tally.restore(position.learnt, position.left_out)
         self._engine.load(folder / "engine")
         self._ranks.barrier()
         return position.step
@@ -178,7 +179,7 @@ class Loop:
             if last or due or save or number % settings.log_every == 0:  # before each save: a resumed run counts on from there
                 self._report(record | self._added(number, counts, left_out))
             metrics = (yield from self._evaluate(number)) if settings.evaluate_rows and (due or last) else {}
-            if last or save or (metrics and self._improved(metrics)):
+            if last or save or (metrics and self._improved(number, metrics)):
                 self._save(number, metrics)
                 self._rescued |= self._rescue
             self._meters.restart()
@@ -260,8 +261,9 @@ class Loop:
         self._report({"kind": "evaluation", "step": number, "steps": self._plan.steps, **metrics, **took})
         return metrics
 
-    def _improved(self, metrics: Mapping[str, float]) -> bool:
-        return bool(self._ranks.agree(checkpoint.is_best(self._plan.checkpoints, metrics) if self._ranks.first else None))
+    def _improved(self, number: int, metrics: Mapping[str, float]) -> bool:
+        best = checkpoint.is_best(self._plan.checkpoints, metrics, number) if self._ranks.first else None
+        return bool(self._ranks.agree(best))
 
     def _save(self, number: int, metrics: Mapping[str, float]) -> None:
         """Write a checkpoint: all workers together, the manifest last. A bucket gets it while training goes on."""
@@ -274,7 +276,8 @@ class Loop:
             with self._engine.whole() as model:
                 if self._ranks.first:
                     self._task.export(model, partial / "export")
-            position = Position(number, plan.engine, self._ranks.world, plan.seed, plan.identity, metrics)
+            counts = (self._tally.learnt, self._tally.left_out)
+            position = Position(number, plan.engine, self._ranks.world, plan.seed, plan.identity, metrics, *counts)
             committed = checkpoint.commit_together(root, position, self._ranks, plan.settings.keep)
         self._uploads.begin(*committed)
         _log.info("saved %s", folder)

@@ -113,7 +113,7 @@ class MetricsFile:
             self._stream.flush()
             self._show(record)
         except OSError as error:
-            place = f"{self._path}: cannot be written ({error.strerror})"
+            place = f"{self._path}: cannot be written ({error.strerror or error})"
             raise TrainError(f"{place}: free space there, and the same command goes on from the newest checkpoint") from error
         late = time.monotonic() - self._kept > _KEEP + self._stream.tell() / _KEEP_RATE
         if late or record["kind"] == "checkpoint":  # another machine that goes on from there goes on with these records

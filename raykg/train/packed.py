@@ -76,6 +76,7 @@ def train_packed(
     ranks: Ranks,
     precision: Precision = "float32",
     measuring: Measuring | None = None,
+    leaving: Callable[[], bool] = lambda: False,
 ) -> dict[str, dict[str, float]]:
     """Train all trials to the ends of their plans, from their newest checkpoints, and return each one's last evaluation.
 
@@ -85,6 +86,7 @@ def train_packed(
         ranks: the group of workers.
         precision: of the products; the adapters stay float32.
         measuring: evaluates several trials at a time; None: one after the other. Their tasks are what it takes.
+        leaving: whether this worker's machine is about to go; then each trial makes a checkpoint at once.
 
     Raises:
         NonFiniteLoss, CheckpointError, TrainError: as a loop alone.
@@ -92,7 +94,7 @@ def train_packed(
     """
     grouped = GroupedLora(base.to(ranks.device), {trial.name: (trial.lora, trial.seed) for trial in trials})
     shelf = _Shelf()
-    running = {trial.name: _Running(trial, grouped, ranks, shelf) for trial in trials}
+    running = {trial.name: _Running(trial, grouped, ranks, shelf, leaving) for trial in trials}
     shelf.share({name: one.start for name, one in running.items()}, trials)
     ended: dict[str, dict[str, float]] = {}
     try:
@@ -159,13 +161,13 @@ def passes(tokens: Mapping[str, int], most: int) -> list[list[str]]:
 class _Running:
     """A trial's loop, and what it waits for."""
 
-    def __init__(self, trial: Packed, grouped: GroupedLora, ranks: Ranks, shelf: _Shelf) -> None:
+    def __init__(self, trial: Packed, grouped: GroupedLora, ranks: Ranks, shelf: _Shelf, leaving: Callable[[], bool]) -> None:
         self._trial = trial
         self._grouped = grouped
         self._ranks = ranks
         self._metrics: MetricsFile | None = None
         engine = _Engine(trial.optimiser, grouped, trial.name, ranks)
-        self._loop = Loop(_Sharing(trial, shelf), engine, ranks, trial.plan, self._report)
+        self._loop = Loop(_Sharing(trial, shelf), engine, ranks, trial.plan, self._report, leaving)
         self.start = self._loop.resume()
         self._work: Work | None = None
         self.asked: Wanted | Asked | None = None

@@ -8,12 +8,14 @@ Each one's folder ends as `Finetune.advance` would leave it, and either may go o
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
 from raykg.config.load import from_dict
-from raykg.kg.mirror import exists, fetch
+from raykg.kg.mirror import fetch
 from raykg.train import launch
+from raykg.train.checkpoint import is_whole
 from raykg.train.errors import TrainError
 from raykg.train.finetune import Finetune
 from raykg.train.finetune_config import FinetuneConfig
@@ -32,15 +34,19 @@ def advance_together(legs: Sequence[tuple[Finetune, float, Path | None]], folder
         TrainError: they cannot share a base, or training failed.
     """
     refuse_what_cannot_be_packed([job.cfg for job, _, _ in legs])
-    told, saved = [], []
+    told, telling, saved = [], [], []
     for number, (job, share, start) in enumerate(legs):
         arguments, goal = job.leg(share, start)
         saved.append(goal)
-        if not exists(goal / "manifest.json"):
+        if not is_whole(goal):
             told.append(arguments | {"name": f"trial-{number}"})
+            telling.append(job.telling_left_out(arguments["inputs"]))
     if told:
         cfg = legs[0][0].cfg
-        launch.fit("raykg.train.packed_finetune:train_worker", {"trials": told}, cfg.resources, folder, lambda record: None)
+        with ExitStack() as stack:
+            for each in telling:
+                stack.enter_context(each)
+            launch.fit("raykg.train.packed_finetune:train_worker", {"trials": told}, cfg.resources, folder, lambda record: None)
     return saved
 
 
@@ -69,6 +75,7 @@ def train_worker(arguments: Mapping[str, Any]) -> None:
     """Run the trainings on one of Ray Train's workers."""
     from raykg.models.packed_rows import keeps_rows_apart
     from raykg.models.reference import load_model, verified
+    from raykg.train.draining import Draining
     from raykg.train.finetune_task import FinetuneTask, Inputs, trained_precision
     from raykg.train.loop import Plan
     from raykg.train.packed import Packed, train_packed
@@ -91,7 +98,8 @@ def train_worker(arguments: Mapping[str, Any]) -> None:
     if not (keeps_rows_apart(base) and keeps_rows_apart(base, sharing=True, longest=longest)):
         why = f"rows of up to {longest} tokens (targets.max_tokens) would see each other, or look further back than alone"
         raise TrainError(f"packed: {first.reference}: {why}: set packed=1")
-    train_packed(trials, base, ranks, trained_precision(cfgs[0], ranks), AnswersTogether())
+    with Draining() as leaving:
+        train_packed(trials, base, ranks, trained_precision(cfgs[0], ranks), AnswersTogether(), leaving)
 
 
 def _part(cfg: FinetuneConfig, section: str) -> object:

@@ -82,7 +82,7 @@ class Uploads:
             if self._ranks.first:
                 mirror.keep(final / checkpoint.MANIFEST)
         if self._leads:
-            checkpoint.prune(self._root, self._keep, self._ranks.first)
+            checkpoint.prune(self._root, self._keep, checkpoint.step_of(final), self._ranks.first)
         self._ranks.barrier()
 
     def _bring(self, final: Path) -> None:

@@ -55,7 +55,7 @@ def alter(file: Path) -> None:
         (Path.unlink, "manifest.json", r"manifest.json: is missing: the checkpoint was never finished$"),
         (cut, "manifest.json", r"manifest.json: is not a checkpoint's manifest"),
         (lambda file: file.write_text("[]"), "manifest.json", r"manifest.json: is not a checkpoint's manifest"),
-        (lambda file: file.write_text('{"files": {}, "format": 99}'), "manifest.json", r"has format 99, this raykg reads 1$"),
+        (lambda file: file.write_text('{"files": {}, "format": 99}'), "manifest.json", r"has format 99, this raykg reads 2$"),
         (lambda file: file.write_text("print()"), "engine/evil.pt", r"engine/evil.pt: is not in the manifest"),
     ],
 )
@@ -73,13 +73,52 @@ def test_every_damage_is_named_and_the_one_before_is_taken(
     assert "step-00000009" in caplog.text
 
 
+def test_no_bit_of_a_manifest_can_change_unseen(tmp_path: Path) -> None:
+    """A step, a metric or an identity that is another one by a bit would resume somewhere else, or be refused as another run's."""
+    folder = write(tmp_path, 9, {"exact": 0.25})
+    file, found = folder / "manifest.json", checkpoint.read(folder)
+    whole = file.read_bytes()
+    for place in range(8 * len(whole)):
+        data = bytearray(whole)
+        data[place // 8] ^= 1 << place % 8
+        file.write_bytes(data)
+        with pytest.raises(CheckpointError):
+            checkpoint.read(folder)
+        assert not checkpoint.is_whole(folder)
+    file.write_bytes(whole)
+    assert checkpoint.read(folder) == found
+    assert checkpoint.is_whole(folder)
+    assert not checkpoint.is_whole(tmp_path / "step-00000010")
+
+
+def test_broken_ones_of_later_steps_go_when_the_run_has_saved_anew(tmp_path: Path) -> None:
+    """They would take the place of those that are kept, and one of them could pass for the best."""
+    for step, score in ((1, 0.5), (2, 0.25), (3, 0.9), (4, 0.1)):
+        write(tmp_path, step, {"exact": score})
+    for step in (3, 4):
+        (checkpoint.folder_of(tmp_path, step) / "export/adapter.json").write_text("")
+    found = checkpoint.newest(tmp_path)
+    assert found is not None
+    assert found[1].step == 2
+    write(tmp_path, 3, {"exact": 0.4})
+    checkpoint.prune(tmp_path, keep=1, newest=3)
+    assert [path.name for path in checkpoint.listed(tmp_path)] == ["step-00000001", "step-00000003"]
+    assert best_step(tmp_path) == 1
+
+
+def test_a_bucket_s_error_is_said_though_it_has_no_number(tmp_path: Path) -> None:
+    said = r"cannot be written \(AWS Error NETWORK_CONNECTION: no such host\): free space"
+    with pytest.raises(CheckpointError, match=said), checkpoint.writing(tmp_path, 3):
+        raise OSError("AWS Error NETWORK_CONNECTION: no such host")
+
+
 def test_an_unfinished_save_is_absent(tmp_path: Path) -> None:
     write(tmp_path, 2)
     checkpoint.begin(tmp_path, 4)
     found = checkpoint.newest(tmp_path)
     assert found is not None
     assert found[1].step == 2
-    checkpoint.prune(tmp_path, keep=1)
+    checkpoint.prune(tmp_path, keep=1, newest=2)
     assert [path.name for path in tmp_path.iterdir()] == ["step-00000002"]
 
 
@@ -93,10 +132,11 @@ def test_the_best_and_the_last_are_kept(tmp_path: Path) -> None:
     for step, metrics in enumerate([{"exact": 0.1}, {"exact": 0.9}, {}, {"exact": 0.4}, {}], start=1):
         write(tmp_path, step, metrics)
     assert best_step(tmp_path) == 2
-    assert checkpoint.is_best(tmp_path, {"exact": 0.9})
-    assert not checkpoint.is_best(tmp_path, {"exact": 0.8})
-    assert not checkpoint.is_best(tmp_path, {})
-    checkpoint.prune(tmp_path, keep=2)
+    assert checkpoint.is_best(tmp_path, {"exact": 0.9}, 9)
+    assert not checkpoint.is_best(tmp_path, {"exact": 0.8}, 9)
+    assert not checkpoint.is_best(tmp_path, {}, 9)
+    assert checkpoint.is_best(tmp_path, {"exact": 0.0}, 1), "what is there of later steps was broken when the run resumed"
+    checkpoint.prune(tmp_path, keep=2, newest=5)
     assert [path.name for path in checkpoint.listed(tmp_path)] == ["step-00000002", "step-00000004", "step-00000005"]
 
 

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from raykg.data.question_set import QuestionSet
-from raykg.train.dead_letters import FILE, Tally, write
+from raykg.train.dead_letters import FILE, Tally, telling, write
 from raykg.train.errors import TrainError
 from tests.data.question_rows import film_files
 
@@ -44,3 +44,34 @@ def test_a_few_rows_say_little_and_many_end_the_run() -> None:
     borne.add(750, 250)
     with pytest.raises(TrainError):
         borne.add(2, 1)
+
+
+def test_a_resumed_run_judges_what_the_whole_run_has_met() -> None:
+    """Interrupted ever so often, too many are too many; and few of all are few, though they come together after a resume."""
+    tally = Tally(0.5)
+    with pytest.raises(TrainError, match="224 of 256 rows so far"):
+        for _ in range(16):
+            before, tally = tally, Tally(0.5)
+            tally.restore(before.learnt, before.left_out)
+            tally.add(2, 14)
+    again = Tally(0.5)
+    again.restore(5000, 10)
+    again.add(0, 300)
+    assert (again.learnt, again.left_out) == (5000, 310)
+
+
+def test_what_was_left_out_is_told_however_the_training_ends() -> None:
+    said: list[str] = []
+
+    def full() -> list[str]:
+        raise OSError(28, "No space left on device")
+
+    with telling(lambda: ["two rows"], said.append):
+        pass
+    with pytest.raises(TrainError, match="too many"), telling(lambda: ["all rows"], said.append):
+        raise TrainError("too many")
+    assert said == ["two rows", "all rows"]
+    with pytest.raises(TrainError, match="too many"), telling(full, said.append):
+        raise TrainError("too many")
+    with pytest.raises(OSError, match="No space left"), telling(full, said.append):
+        pass

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -18,7 +17,7 @@ from raykg.data.questions import question_table
 from raykg.data.questions_config import QuestionsConfig
 from raykg.train import finetune, launch
 from raykg.train.errors import StageChanged, TrainError
-from raykg.train.finetune import Finetune, run_finetune
+from raykg.train.finetune import run_finetune
 from raykg.train.finetune_config import FinetuneConfig
 from raykg.train.run_folder import flatten, held, read_metrics
 from raykg.train.story import LogListener
@@ -199,19 +198,3 @@ def test_only_machine_and_evaluation_may_change_in_a_run(tmp_path: Path) -> None
     sections = {key.split(".")[0] for key in job.folder.settings}
     assert sections == set(to_dict(cfg)) - {"resources", "evaluation", "budgets"}
     assert [key for key in job.folder.settings if key.startswith("run.")] == ["run.seed"]
-
-
-def test_what_ended_a_training_is_told_though_its_left_out_rows_cannot_be_written() -> None:
-    def fail(error: Exception) -> Callable[..., Any]:
-        def raising(*arguments: object) -> None:
-            raise error
-
-        return raising
-
-    cfg = SimpleNamespace(budgets=SimpleNamespace(train=1))
-    training, told = fail(TrainError("free space there")), fail(OSError(28, "No space left on device"))
-    job: Any = SimpleNamespace(_training=lambda *given: {"identity": {}}, _stage=training, _tell_left_out=told, cfg=cfg)
-    with pytest.raises(TrainError, match="free space there"):
-        Finetune.train(job, {}, {}, {})
-    with pytest.raises(OSError, match="No space left"):
-        Finetune.train(SimpleNamespace(**vars(job) | {"_stage": lambda *given: {}}), {}, {}, {})  # type: ignore[arg-type]

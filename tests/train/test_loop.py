@@ -13,12 +13,13 @@ import pytest
 import torch
 
 from raykg.kg.transfer import MIRRORS
+from raykg.train import checkpoint
 from raykg.train.engines.torch import TorchEngine
 from raykg.train.errors import CheckpointError, NonFiniteLoss, TrainError
 from raykg.train.loop import seed_step
 from tests.train.gloo_group import run_group
 from tests.train.group_jobs import Case, export_hash, interrupt_and_lose_the_machines, interrupt_and_resume, train_all
-from tests.train.line_task import HeavyLineTask, run_line
+from tests.train.line_task import HeavyLineTask, LineTask, run_line
 
 ENGINES = {
     "torch": Case(),
@@ -189,6 +190,38 @@ def test_too_many_rows_left_out_end_the_run(tmp_path: Path) -> None:
     with pytest.raises(TrainError, match=r"128 of 256 rows so far could not be learnt, more than train.max_left_out \(0.4\) lets pass"):
         run_line(tmp_path / "strict", steps, max_left_out=0.4, checkpoint_every=50)
     assert run_line(tmp_path / "half", steps, max_left_out=0.5)[-1]["step"] == 200
+
+
+def test_rows_left_out_before_an_interruption_count_after_it(tmp_path: Path) -> None:
+    """As uninterrupted: the same command ends at the same row, however often it is given; with a limit that lets them pass it goes on."""
+    steps = [[1.0]] * 200
+    for _ in range(3):
+        with pytest.raises(TrainError, match=r"128 of 256 rows so far"):
+            run_line(tmp_path, steps, max_left_out=0.4, checkpoint_every=50)
+        assert checkpoint.newest(tmp_path)[1].step == 100
+    assert run_line(tmp_path, steps, max_left_out=0.5, checkpoint_every=50)[-1]["step"] == 200
+    position = checkpoint.newest(tmp_path)[1]
+    assert (position.learnt, position.left_out) == (200, 200)
+
+
+def test_damaged_checkpoints_cost_their_steps_and_no_later_ones(tmp_path: Path) -> None:
+    """What was saved after a fallback stays, also while damaged ones of later steps lie beside it."""
+    steps = [[1.0, 2.0]] * 8
+    quiet = run_line(tmp_path / "damaged", steps, checkpoint_every=2, keep=9)
+    for step in (4, 6, 8):
+        (checkpoint.folder_of(tmp_path / "damaged", step) / "export" / "model").write_text("")
+    kept: list[list[str]] = []
+
+    class Watched(LineTask):
+        def batches(self, start_step: int, stop_step: int) -> Any:
+            for step in super().batches(start_step, stop_step):
+                kept.append([folder.name for folder in checkpoint.listed(tmp_path / "damaged")])
+                yield step
+
+    again = run_line(tmp_path / "damaged", steps, Watched, checkpoint_every=2, keep=1)
+    assert kept[0] == [f"step-0000000{step}" for step in (2, 4, 6, 8)]
+    assert kept[2:] == [["step-00000004"], ["step-00000004"], ["step-00000006"], ["step-00000006"]]
+    assert losses({"records": again}) == losses({"records": quiet})[2:]
 
 
 def test_a_machine_that_is_about_to_go_is_a_reason_to_save_once(tmp_path: Path) -> None:

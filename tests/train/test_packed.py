@@ -213,6 +213,15 @@ def test_workers_that_find_another_trial_longer_sum_the_same_one(tmp_path):
     assert found["alone trial-0"] != pytest.approx(found["alone trial-1"], abs=1e-2)
 
 
+def test_a_machine_that_is_about_to_go_is_a_reason_for_each_trial_to_save_once(tmp_path):
+    trials = [packed(tmp_path, name) for name in TRIALS]
+    train_packed(trials, base(), Ranks(), leaving=lambda: True)
+    for trial in trials:
+        records = read_metrics(trial.folder / "metrics.jsonl")
+        assert next(record["step"] for record in records if record["kind"] == "checkpoint") == 1, trial.name
+        assert [record["step"] for record in records if record["kind"] == "checkpoint"].count(2) == 0, trial.name
+
+
 def test_a_trial_that_is_done_stays_done(tmp_path):
     trials = [packed(tmp_path, name) for name in TRIALS]
     train_packed(trials, base(), Ranks())

@@ -51,6 +51,11 @@ def test_packed_legs_and_legs_that_follow_them_are_one_training_alone(tmp_path):
     again = run_leg(call | {"config": settings(tmp_path, "first")})
     assert again["values"] == packed[0]["values"], "a leg that is done is read again"
     start = tmp_path / "runs" / "first" / "checkpoints" / "step-00000002"
+    for state in [*(start / "engine").iterdir()][:1]:
+        state.write_bytes(b"")
+    repaired = run_leg(call | {"config": settings(tmp_path, "first")})
+    assert repaired["step"] == 2 and checkpoint.is_whole(start), "a leg whose checkpoint is damaged is trained again"
+    assert repaired["values"]["loss"] == pytest.approx(packed[0]["values"]["loss"], abs=1e-5)
     heir = run_leg(call | {"config": settings(tmp_path, "heir"), "share": 1.0, "start": str(start)})
     alone = run_leg(call | {"config": settings(tmp_path, "alone"), "share": 1.0})
     assert heir["values"]["loss"] == pytest.approx(alone["values"]["loss"], abs=1e-5) and heir["step"] == alone["step"] == 4
