@@ -193,7 +193,7 @@ class GraphBuilder:
         vocabularies = (self._nodes, self._relations, *self._extras.values())
         nodes, relations, *extras = [vocabulary.settle(texts) for vocabulary, texts in zip(vocabularies, staged, strict=True)]
         for place, path in enumerate(paths):
-            codes = np.load(path, allow_pickle=False)
+            codes = np.array(versions.map_array(path))
             mappings = [nodes[place], relations[place], nodes[place], *(extra[place] for extra in extras)]
             np.save(path, np.stack([mapping[column] for mapping, column in zip(mappings, codes, strict=True)]))
 
@@ -225,7 +225,7 @@ class GraphBuilder:
     def _all_rows(self) -> Iterator[Rows]:
         yield from self._parent_rows()
         for path in self._spilled:
-            yield np.load(path, allow_pickle=False)
+            yield np.array(versions.map_array(path))
 
     def _write_names(self, folder: Path) -> dict[str, int]:
         """Write the tables of nodes and relations; return their counts."""

@@ -20,6 +20,7 @@ from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from threading import Lock
 from typing import IO, Any
 
 import numpy as np
@@ -34,6 +35,8 @@ MANIFEST = "manifest.json"
 _MARKER = ".verified.json"
 _STALE = 7 * 86_400  # seconds: no import takes a week
 _NPY_HEADER = 128  # bytes: NumPy pads the header of a short one-dimensional array to this
+_HEADERS = Lock()
+"""NumPy reads a header as Python text, and Python 3.11 fails where two threads do (github.com/python/cpython/issues/106905)."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -254,8 +257,9 @@ class ArrayWriter:
 
 
 def map_array(path: Path) -> NDArray[Any]:
-    """Memory-map a `.npy` file read-only."""
-    found: NDArray[Any] = np.load(path, mmap_mode="r", allow_pickle=False)
+    """Memory-map a `.npy` file read-only; threads of a service do so at a time."""
+    with _HEADERS:
+        found: NDArray[Any] = np.load(path, mmap_mode="r", allow_pickle=False)
     return found.view(np.ndarray)
 
 

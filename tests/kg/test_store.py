@@ -1,6 +1,9 @@
+import gc
 import json
 import os
 import shutil
+import threading
+import time
 
 import numpy as np
 import pyarrow as pa
@@ -147,3 +150,33 @@ def test_arrays_written_in_pieces_and_tables_in_batches_map_back(tmp_path):
     table = pa.table({"x": list(range(10))})
     store.write_table(tmp_path / "t.arrow", table, rows=3)
     assert store.map_table(tmp_path / "t.arrow").equals(table)
+
+
+def test_threads_map_arrays_at_a_time(tmp_path):
+    """Garbage that is collected while a header is read lets another thread begin to read one, which Python 3.11 does not survive."""
+    np.save(tmp_path / "a.npy", np.arange(10))
+    errors: list[BaseException] = []
+
+    def work() -> None:
+        try:
+            for _ in range(150):
+                store.map_array(tmp_path / "a.npy")
+        except SystemError as error:
+            errors.append(error)
+
+    def elsewhere(*_: object) -> None:
+        time.sleep(0)
+
+    before = gc.get_threshold()
+    gc.callbacks.append(elsewhere)
+    gc.set_threshold(5)
+    try:
+        threads = [threading.Thread(target=work) for _ in range(4)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+    finally:
+        gc.set_threshold(*before)
+        gc.callbacks.remove(elsewhere)
+    assert not errors
