@@ -159,7 +159,7 @@ def test_threads_map_arrays_at_a_time(tmp_path):
 
     def work() -> None:
         try:
-            for _ in range(150):
+            for _ in range(40):
                 store.map_array(tmp_path / "a.npy")
         except SystemError as error:
             errors.append(error)
